@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../lib/metric.h"
+#include "../lib/util.h"
+
+/*
+ * Who an instance is, as discovery finds it and hands it to the sampler: a plain value, copied
+ * with identity_copy(), owned by whoever holds it.
+ */
+struct identity {
+	uint32_t index;	   /* stable number of (lxcpath, name) */
+	char *name;
+	char *lxcpath;	   /* "" when nothing tells it */
+	char *handle, *context;
+	char *kind;	   /* "lxc", "qemu" ... */
+	char *hostname;	   /* lxc.uts.name; NULL until liblxc has told */
+	char *groups;	   /* lxc.group, newline-separated; NULL until then */
+	char *rootfs;	   /* path of the root file system on the host; NULL until then */
+	pid_t init;	   /* in the host's pid namespace */
+	uint64_t init_starttime_ticks; /* with init: no pid is mistaken for a later one */
+	uint64_t start_time_ns;	       /* wall clock */
+	uint64_t run;	   /* hash of boot id, init's start time and cgroup inode; never 0 */
+	uint64_t starts;   /* runs that this collector's index has seen */
+	bool network_shared; /* its network namespace is the host's */
+	/*
+	 * Path below the controller's mount, "/lxc.payload.web01"; NULL where the instance has no
+	 * cgroup there. limit_cgroup is the one that holds the limits where that is another
+	 * (Proxmox: the parent), else NULL.
+	 */
+	char *cgroup[CONTROLLER_COUNT];
+	char *limit_cgroup[CONTROLLER_COUNT];
+};
+
+struct identity *identity_copy(const struct identity *from);
+void identity_free(struct identity *id);
+DEFINE_CLEANUP(struct identity *, identity_free)
+
+/* Where each controller is mounted and which version it has; found once at start by libcgroup. */
+struct hierarchies {
+	struct hierarchy {
+		int version;  /* 0: not mounted, 1, 2 */
+		char *mount;  /* directory on this host (or in a fixture tree) */
+		int fd;	      /* O_PATH, or -1 */
+	} controller[CONTROLLER_COUNT];
+};
+
+/*
+ * With proc_root "/proc" libcgroup tells; else (fixtures) proc_root/mounts is read, its
+ * /sys/fs/cgroup standing for cgroup_root. A controller without a mount has version 0: neither
+ * /proc/cgroups nor an empty directory proves it (Debian 13 lists v1 memory as enabled).
+ */
+int hierarchies_find(const char *cgroup_root, const char *proc_root, struct hierarchies **ret,
+	struct error *err);
+void hierarchies_free(struct hierarchies *h);
+DEFINE_CLEANUP(struct hierarchies *, hierarchies_free)
