@@ -65,8 +65,38 @@ $(B)/bin/$(1): $(call obj,$($(1)_SRC)) $(B)/lib.a
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
+# --- tests ---------------------------------------------------------------------------------
+# A unit test is tests/unit/test_X.c with a main(); it may call anything but another main().
+MAINS     := collector/loadcelld.c collector/lxc-main.c collector/store-main.c \
+	collector/walk-main.c cli/loadcell.c
+PARTS     := $(filter-out $(MAINS),$(wildcard collector/*.c cli/*.c))
+UNIT_SRC  := $(wildcard tests/unit/test_*.c)
+UNIT      := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
+FIXTURES  := $(patsubst tests/fixtures/%.tar.gz,%,$(wildcard tests/fixtures/*.tar.gz))
+ALL_LIBS  := $(sort $(foreach p,$(PROGRAMS),$($(p)_LIBS))) $(LIBS)
+
+$(B)/parts.a: $(call obj,$(PARTS))
+	$(say) AR $@
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(B)/tests/%: $(B)/obj/tests/unit/%.o $(B)/parts.a $(B)/lib.a
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(B)/parts.a $(B)/lib.a -lcmocka $(ALL_LIBS)
+
+$(B)/fixtures/%/uname.txt: tests/fixtures/%.tar.gz
+	@mkdir -p $(B)/fixtures
+	$(Q)tar -C $(B)/fixtures -xzmf $<
+
+fixtures: $(FIXTURES:%=$(B)/fixtures/%/uname.txt)
+
+check-unit: $(UNIT) $(BIN) fixtures
+	@tests/run-unit $(B) $(UNIT)
+
 clean:
 	rm -rf $(B)
 
-.PHONY: all clean
+.PHONY: all clean fixtures check-unit
+.SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
