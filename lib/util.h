@@ -79,6 +79,9 @@ struct error {
 /* Formats the sentence (err may be NULL) and returns `code`, a negative errno. */
 int error_set(struct error *err, int code, const char *format, ...) _printf_(3, 4);
 
+/* Replaces control bytes with '?', so that text from outside stays one harmless line. */
+void flatten_text(char *text);
+
 /*
  * Reads a file of at most size-1 bytes into buf and ends it with NUL. Returns the length or a
  * negative errno; -EFBIG when the file does not fit. dirfd and path as for openat(2).
@@ -107,6 +110,10 @@ uint64_t now_ns(clockid_t clock);
 #define FNV64_START UINT64_C(0xcbf29ce484222325)
 uint64_t fnv64(uint64_t start, const void *data, size_t len);
 
-/* Percent-encodes bytes outside [A-Za-z0-9._-]; cuts at max output bytes. dst holds max + 1. */
+/*
+ * Percent-encodes bytes outside [A-Za-z0-9._-], and "." and ".." whole, so that the result is a
+ * safe file name; cuts at max output bytes, never inside an escape. dst holds max + 1.
+ */
 size_t percent_encode(const char *src, char *dst, size_t max);
+/* 0, -EINVAL for a broken escape or %00, -ENAMETOOLONG when it does not fit in size. */
 int percent_decode(const char *src, char *dst, size_t size);
