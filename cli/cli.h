@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "../lib/config.h"
+#include "../lib/snapshot.h"
+
+/*
+ * The program `loadcell`: a table of commands (commands.c), each a function that reads the
+ * snapshot and prints. Commands print to cli->out and cli->err, never to stdout directly, and
+ * return one of these exit codes.
+ */
+enum cli_exit {
+	CLI_DONE = 0,
+	CLI_FAILED = 1,
+	CLI_USAGE = 2,
+	CLI_NO_INSTANCE = 3,
+	CLI_STALE = 4, /* stale or no data */
+};
+
+struct cli;
+
+struct command {
+	const char *name;
+	int (*run)(struct cli *cli, int argc, char **argv); /* argv[0] is the command's name */
+	const char *help;                                   /* one line for the list of commands */
+	const char *arguments;                              /* after the name in the usage line */
+	const char *options; /* lines of the options' help, each with its newline; "" for none */
+};
+
+struct cli {
+	const struct command *command; /* the one that runs */
+	const char *config_path;       /* of -c; NULL when not given */
+	struct config *config;
+	FILE *out, *err;
+	bool tty;    /* out is a terminal */
+	bool colour; /* tty, and NO_COLOR is unset or empty */
+	int width;   /* columns: COLUMNS, else the terminal's, else 80 */
+};
+
+/* Runs one command line; the locale is set by main(). Returns the exit code. */
+int cli_main(int argc, char **argv, FILE *out, FILE *err);
+
+/* "loadcell COMMAND: sentence" on cli->err; returns code. */
+int cli_fail(const struct cli *cli, int code, const char *format, ...) _printf_(3, 4);
+/* The sentence and the usage line; returns CLI_USAGE. */
+int cli_usage(const struct cli *cli, const char *format, ...) _printf_(2, 3);
+
+/*
+ * getopt_long(3) with --help and the complaints in one place. Returns the option, -1 at the end
+ * (optind is the first argument), or CLI_OPTION_STOP with *ret_exit set. Begin with optind = 0.
+ */
+#define CLI_OPTION_STOP '?'
+int cli_option(const struct cli *cli, int argc, char **argv, const char *shorts,
+	const struct option *longs, int *ret_exit);
+
+/* --- the current sample (view.c) ------------------------------------------------------------- */
+struct view {
+	struct snapshot *snapshot;
+	const struct snapshot_info *info;
+	uint64_t age_ns;
+	bool stale;
+};
+
+/* Opens the snapshot. A negative errno with one sentence (with the next step) in *err. */
+int view_load(const struct config *config, struct view *v, struct error *err);
+void view_close(struct view *v);
+/* "the data is 3m12s old ...", for people; only where v->stale. */
+void view_stale_sentence(const struct config *config, const struct view *v, struct error *ret);
+/* The same for a command that prints once: complaints go to cli->err. CLI_DONE; CLI_STALE with
+ * v->snapshot (stale) or without it (no data); CLI_FAILED (damaged). */
+int view_open(const struct cli *cli, struct view *v);
+
+struct row_match {
+	size_t row;
+	struct snapshot_row fixed;
+};
+/* The instances that match one of the patterns (globs on handle, host name and groups; none: all),
+ * sorted by handle. The caller frees. Returns how many, or -ENOMEM. */
+ssize_t view_instances(
+	const struct view *v, char *const *patterns, size_t n, struct row_match **ret);
+bool instance_matches(const struct snapshot_row *row, char *const *patterns, size_t n);
+
+/* Calls back for each line of a text such as TEXT_GROUPS; len is without the newline. */
+#define for_each_line(text, line, len)                                                             \
+	for (const char *line = (text); line && *line && (((len) = strcspn(line, "\n")), true);    \
+		line += (len) + (line[len] == '\n'))
+
+/* --- figures for people (format.c) ----------------------------------------------------------- */
+/* Returned by value: fputs(cell_bytes(n).text, out). */
+struct cell {
+	char text[40];
+};
+
+struct cell cell_bytes(uint64_t bytes);        /* "0" "512B" "1.5G" "512M": units of 1024 */
+struct cell cell_count(uint64_t n);            /* "99999" "123k" "1.2M": units of 1000 */
+struct cell cell_cores(uint64_t billionths);   /* "0.48" "12.5" "128" */
+struct cell cell_percent(uint64_t billionths); /* "4.8%" "48%" "100%" */
+struct cell cell_duration(uint64_t ns);        /* "35us" "350ms" "1.2s" "45s" "12m30s" "3d4h" */
+struct cell cell_time(uint64_t ns);            /* wall clock, "2024-05-01 12:00:00" local time */
+struct cell cell_bytes_rate(uint64_t per_s);   /* "1.5M/s" */
+struct cell cell_count_rate(uint64_t per_s);   /* "12/s" */
+/* Any metric: absent "-", unlimited `unlimited` ("unlimited"; "max" in tables). */
+struct cell cell_value(const struct metric *m, struct value v, const char *unlimited);
+/* The exact decimal in the base unit, as programs want it: "1.23", "512". */
+struct cell cell_exact(const struct metric *m, struct value v);
+
+/* --- texts that containers choose (text.c) --------------------------------------------------- */
+/*
+ * A copy that is safe for terminals: control and format characters (bidi overrides, zero width)
+ * and bytes that are no UTF-8 become \xNN or \uNNNN. Everything from a snapshot passes here
+ * before it is printed. NULL on ENOMEM.
+ */
+char *text_clean(const char *s);
+char *text_clean_n(const char *s, size_t len);
+size_t text_width(const char *clean); /* display columns */
+/* Exactly `width` columns: cut with an ellipsis or padded with blanks (on the left for right
+ * alignment). The caller frees. */
+char *text_fit(const char *clean, size_t width, bool right);
+
+/* --- commands -------------------------------------------------------------------------------- */
+int list_main(struct cli *cli, int argc, char **argv);
+int show_main(struct cli *cli, int argc, char **argv);
+int top_main(struct cli *cli, int argc, char **argv);
+int metrics_main(struct cli *cli, int argc, char **argv);
+int status_main(struct cli *cli, int argc, char **argv);
