@@ -11,12 +11,30 @@
  * The one table of metrics. Every door (snapshot, RRD, SNMP, OpenMetrics, JSON, CLI, Zabbix)
  * iterates it; none knows a metric by name. docs/adding-a-metric.md tells how to add a row.
  */
-enum metric_unit { UNIT_SECONDS, UNIT_BYTES, UNIT_CORES, UNIT_RATIO, UNIT_COUNT };
+enum metric_unit {
+	UNIT_SECONDS,
+	UNIT_BYTES,
+	UNIT_CORES,
+	UNIT_RATIO,
+	UNIT_COUNT
+};
 
 /* How a value moves: alone decides RRD, ASN.1 and OpenMetrics types. */
-enum metric_kind { KIND_COUNTER, KIND_GAUGE, KIND_LIMIT, KIND_RATIO, KIND_TIMESTAMP };
+enum metric_kind {
+	KIND_COUNTER,
+	KIND_GAUGE,
+	KIND_LIMIT,
+	KIND_RATIO,
+	KIND_TIMESTAMP
+};
 
-enum metric_scope { SCOPE_INSTANCE, SCOPE_INTERFACE, SCOPE_FILESYSTEM, SCOPE_HOST, SCOPE_COUNT };
+enum metric_scope {
+	SCOPE_INSTANCE,
+	SCOPE_INTERFACE,
+	SCOPE_FILESYSTEM,
+	SCOPE_HOST,
+	SCOPE_COUNT
+};
 
 /* Cgroup hierarchies as far as loadcell reads them. UNIFIED is the cgroup2 mount, wherever. */
 enum controller {
@@ -40,11 +58,16 @@ enum grammar {
 	GRAMMAR_BLKIO,     /* "8:0 Read 1\n" lines, summed over devices */
 	GRAMMAR_PRESSURE,  /* "some avg10=0.00 ... total=1\n" lines */
 	GRAMMAR_CPU_QUOTA, /* v2 cpu.max: "50000 100000\n" or "max 100000\n", as cores */
+	GRAMMAR_CPU_CFS,   /* v1 quota in `file`, period in `second_file`, as cores */
 	GRAMMAR_CPU_LIST,  /* "0-3,8\n", as cores */
 	GRAMMAR_NETDEV,    /* /proc/PID/net/dev; key is the column, e.g. "rx_bytes" */
 };
 
-enum source_type { SOURCE_NONE, SOURCE_FILE, SOURCE_DERIVED };
+enum source_type {
+	SOURCE_NONE,
+	SOURCE_FILE,
+	SOURCE_DERIVED
+};
 
 enum source_flag {
 	SOURCE_AT_LIMIT = 1,    /* read in the cgroup that holds the limit (Proxmox: the parent) */
@@ -61,10 +84,15 @@ struct metric_source {
 	unsigned int flags;
 	enum grammar grammar;
 	const char *file;
-	const char *alternative; /* another file of the same grammar that may move instead */
+	/*
+	 * BLKIO: a file of the same grammar that may move instead; CPU_CFS: the period; a limit
+	 * that is already effective: each level's own file, to name the cgroup that binds.
+	 */
+	const char *second_file;
 	const char *key;
 	uint64_t scale; /* the kernel's number times this gives the unit's inner scale */
-	/* Computed from other rows after all files were read, or adjusting the number read. */
+	/* Computed from other rows once all files are read, or adjusting what FILE gave. A DERIVED
+	 * row without a function is filled in by the collector, as its note says. */
 	struct value (*derive)(const struct derive_input *in);
 	const char *note; /* NONE: the reason; DERIVED: the formula, for people */
 };
@@ -85,9 +113,9 @@ struct metric {
 /* Rows of one scope in slot order (ascending id). The pointer array is static. */
 size_t metric_count(enum metric_scope scope);
 const struct metric *metric_at(enum metric_scope scope, size_t slot);
-const struct metric *metric_by_id(unsigned int id);      /* NULL when there is none */
-const struct metric *metric_by_name(const char *name);   /* NULL when there is none */
-size_t metric_slot(unsigned int id);                     /* slot within its scope */
+const struct metric *metric_by_id(unsigned int id);    /* NULL when there is none */
+const struct metric *metric_by_name(const char *name); /* NULL when there is none */
+size_t metric_slot(unsigned int id);                   /* slot within its scope */
 
 #define for_each_metric(scope, slot, m)                                                            \
 	for (size_t slot = 0; slot < metric_count(scope) && ((m) = metric_at(scope, slot)); slot++)
