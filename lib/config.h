@@ -16,30 +16,30 @@
 #define CONFIG_LXCPATH_MAX  64
 
 struct config {
-	uint64_t interval_ns; /* 10s; 1s at least */
-	char *run_dir;	      /* /run/loadcell */
-	char *data_dir;	      /* /var/lib/loadcell */
-	char *cgroup_root;    /* /sys/fs/cgroup */
-	char *proc_root;      /* /proc */
+	uint64_t interval_ns;              /* 10s; 1s at least */
+	char *run_dir;                     /* /run/loadcell */
+	char *data_dir;                    /* /var/lib/loadcell */
+	char *cgroup_root;                 /* /sys/fs/cgroup */
+	char *proc_root;                   /* /proc */
 	char *lxcpath[CONFIG_LXCPATH_MAX]; /* /var/lib/lxc, and /var/lib/incus/containers */
 	size_t lxcpaths;
-	uint64_t flush_ns;	    /* 60s: how long samples may stay out of the RRDs */
-	uint64_t keep_ns;	    /* 1d after an instance's end */
-	uint64_t archive_ns;	    /* 365d */
-	uint64_t data_max;	    /* bytes; 0: data_max_ratio of the file system */
-	uint64_t data_max_ratio;    /* billionths; 10 % */
-	uint64_t ledger_max;	    /* bytes; 64M */
-	uint64_t events_max;	    /* bytes; 64M */
-	uint64_t recent_bytes;	    /* 16M */
-	uint64_t disk_walk_ns;	    /* 15m between two walks of one instance; 0 ("off"): never */
-	uint64_t disk_walk_share;   /* billionths of one core; 1 % */
-	uint64_t stale_after_ns;    /* 0: three intervals, at least 15 s */
-	uint64_t reconcile_ns;	    /* 10s */
-	uint64_t instances_max;	    /* 5000: above, instances are counted, not measured */
-	char *agentx;		    /* /var/agentx/master */
-	char *snmp_arc;		    /* 1.3.6.1.4.1.8072.9999.9999 */
-	uint64_t snmp_contexts;	    /* 1000 */
-	char *listen;		    /* 127.0.0.1:9818 */
+	uint64_t flush_ns;        /* 60s: how long samples may stay out of the RRDs */
+	uint64_t keep_ns;         /* 1d after an instance's end */
+	uint64_t archive_ns;      /* 365d */
+	uint64_t data_max;        /* bytes; 0: data_max_ratio of the file system */
+	uint64_t data_max_ratio;  /* billionths; 10 % */
+	uint64_t ledger_max;      /* bytes; 64M */
+	uint64_t events_max;      /* bytes; 64M */
+	uint64_t recent_bytes;    /* 16M */
+	uint64_t disk_walk_ns;    /* 15m between two walks of one instance; 0 ("off"): never */
+	uint64_t disk_walk_share; /* billionths of one core; 1 % */
+	uint64_t stale_after_ns;  /* 0: three intervals, at least 15 s */
+	uint64_t reconcile_ns;    /* 10s */
+	uint64_t instances_max;   /* 5000: above, instances are counted, not measured */
+	char *agentx;             /* /var/agentx/master */
+	char *snmp_arc;           /* 1.3.6.1.4.1.8072.9999.9999 */
+	uint64_t snmp_contexts;   /* 1000 */
+	char *listen;             /* 127.0.0.1:9818 */
 };
 
 /* Where to read: the -c argument, else LOADCELL_CONFIG, else the default path. */
@@ -50,6 +50,9 @@ const char *config_path(const char *argument);
  * then hold. Returns 0 or a negative errno with one sentence in *err.
  */
 int config_load(const char *path, struct config **ret, struct error *err);
+/* The same from memory; name stands for the path in messages. */
+int config_parse(const char *buf, size_t len, const char *name, struct config **ret,
+	struct error *err);
 void config_free(struct config *c);
 DEFINE_CLEANUP(struct config *, config_free)
 
