@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# loadcell: see README.md. `sudo make run` and `make check` do all set-up themselves.
+# loadcell: see README.md. `sudo make run` and `make check` do all set-up themselves; `make help`.
 
 B       := build
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 PREFIX  ?= /usr
 LIBEXEC ?= $(PREFIX)/libexec/loadcell
 VERSION := 0.1.0
 DEPS    ?= yes
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-	-Wpointer-arith -Wwrite-strings -Wvla -Wundef -Wnull-dereference -Wno-unused-parameter
+	-Wold-style-definition -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Wnull-dereference \
+	-Wcast-align -Wimplicit-fallthrough -Wredundant-decls -Wno-unused-parameter
 OPT  ?= -O2 -g
-HARD := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
-PKGS := inih jansson
+HARD := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DLIBEXEC='"$(LIBEXEC)"' \
-	$(WARN) $(OPT) $(HARD) -pthread -MMD -MP -I. $(CFLAGS)
+	$(WARN) $(OPT) $(HARD) -fPIE -pthread -MMD -MP -I. $(CFLAGS)
 LDFLAGS_ALL = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
 ifeq ($(V),1)
@@ -47,7 +49,13 @@ all: $(BIN)
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-$(B)/obj/%.o: %.c
+# Objects are made again when compiler or flags change, programs too.
+$(B)/flags: export FLAGS = $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL)
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$FLAGS" | cmp -s - $@ || printf '%s\n' "$$FLAGS" >$@
+
+$(B)/obj/%.o: %.c $(B)/flags
 	$(say) CC $<
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
@@ -65,13 +73,36 @@ $(B)/bin/$(1): $(call obj,$($(1)_SRC)) $(B)/lib.a
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
-# --- tests ---------------------------------------------------------------------------------
+# --- the two commands of README.md -------------------------------------------------------------
+# They install what is missing (`deps`, off with DEPS=no), then call this Makefile again.
+JOBS  := $(shell nproc)
+AGAIN  = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
+STEP   = $(MAKE) --no-print-directory -j$(JOBS)
+
+deps:
+	@DEPS='$(DEPS)' tests/deps run
+	@DEPS='$(DEPS)' tests/deps check
+
+run:
+	@DEPS='$(DEPS)' tests/deps run
+	+@$(AGAIN) all
+	@tests/demo $(B)
+
+CHECKS := check-format check-unit check-generated check-docs check-asan check-clang check-live
+check:
+	@DEPS='$(DEPS)' tests/deps check
+	@MAKE='$(STEP)' tests/check $(B) $(CHECKS)
+
+# --- tests -------------------------------------------------------------------------------------
 # A unit test is tests/unit/test_X.c with a main(); it may call anything but another main().
 MAINS     := collector/loadcelld.c collector/lxc-main.c collector/store-main.c \
 	collector/walk-main.c cli/loadcell.c
 PARTS     := $(filter-out $(MAINS),$(wildcard collector/*.c cli/*.c))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 UNIT      := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
+FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ      := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzzers/%)
+BENCH     := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 FIXTURES  := $(patsubst tests/fixtures/%.tar.gz,%,$(wildcard tests/fixtures/*.tar.gz))
 ALL_LIBS  := $(sort $(foreach p,$(PROGRAMS),$($(p)_LIBS))) $(LIBS)
 
@@ -80,10 +111,17 @@ $(B)/parts.a: $(call obj,$(PARTS))
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-$(B)/tests/%: $(B)/obj/tests/unit/%.o $(B)/parts.a $(B)/lib.a
+define test_program
 	$(say) LD $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(B)/parts.a $(B)/lib.a -lcmocka $(ALL_LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(B)/parts.a $(B)/lib.a $(1) $(ALL_LIBS)
+endef
+$(B)/tests/%: $(B)/obj/tests/unit/%.o $(B)/parts.a $(B)/lib.a
+	$(call test_program,-lcmocka)
+$(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/parts.a $(B)/lib.a
+	$(call test_program)
+$(B)/fuzzers/%: $(B)/obj/tests/fuzz/%.o $(B)/parts.a $(B)/lib.a
+	$(call test_program,-fsanitize=fuzzer)
 
 $(B)/fixtures/%/uname.txt: tests/fixtures/%.tar.gz
 	@mkdir -p $(B)/fixtures
@@ -91,12 +129,105 @@ $(B)/fixtures/%/uname.txt: tests/fixtures/%.tar.gz
 
 fixtures: $(FIXTURES:%=$(B)/fixtures/%/uname.txt)
 
+# Unprivileged and offline.
 check-unit: $(UNIT) $(BIN) fixtures
 	@tests/run-unit $(B) $(UNIT)
+
+SANITIZE := -fsanitize=address,undefined
+ASAN     := OPT='-O1 -g -fno-omit-frame-pointer $(SANITIZE) -fno-sanitize-recover=all' HARD=
+check-asan:
+	+@$(AGAIN) B=$(B)/asan $(ASAN) LDFLAGS='$(SANITIZE)' check-unit
+
+check-clang:
+	+@$(AGAIN) B=$(B)/clang CC=clang all unit
+
+unit: $(UNIT)
+
+check-live: $(BIN)
+	@tests/run-live $(B) $(LIVE)
+
+check-generated: $(B)/bin/loadcell
+	@$(B)/bin/loadcell metrics --man | diff -u man/loadcell-metrics.7 - || \
+		{ echo 'man/loadcell-metrics.7 differs from the metric table: run make generate'; exit 1; }
+
+check-docs:
+	@tests/check-docs
+
+C_FILES := $(wildcard lib/*.[ch] collector/*.[ch] cli/*.[ch] tests/*/*.[ch])
+check-format:
+	@tests/check-format $(C_FILES)
+
+format:
+	clang-format -i $(C_FILES)
+
+generate: $(B)/bin/loadcell
+	$(B)/bin/loadcell metrics --man >$(B)/loadcell-metrics.7
+	mv $(B)/loadcell-metrics.7 man/loadcell-metrics.7
+
+# --- more tests, not part of `make check` --------------------------------------------------------
+FUZZ_SECONDS ?= 60
+fuzz:
+	+@$(AGAIN) B=$(B)/fuzz CC=clang OPT='-O1 -g -fsanitize=fuzzer-no-link,address,undefined' \
+		HARD= LDFLAGS='$(SANITIZE)' FUZZ_SECONDS=$(FUZZ_SECONDS) run-fuzz
+
+run-fuzz: $(FUZZ) fixtures
+	@tests/run-fuzz $(B) $(FUZZ_SECONDS) $(FUZZ)
+
+bench: $(BIN) $(BENCH)
+	@tests/bench/run $(B)
+
+analyze:
+	@mkdir -p $(B)
+	$(Q)clang --analyze --analyzer-output text -Xclang -analyzer-werror -std=gnu11 -D_GNU_SOURCE \
+		-DVERSION='"$(VERSION)"' -DLIBEXEC='"$(LIBEXEC)"' -I. $(filter %.c,$(C_FILES))
+
+# --- installation --------------------------------------------------------------------------------
+SYSCONF := $(DESTDIR)/etc/loadcell
+UNITS   := $(DESTDIR)$(PREFIX)/lib/systemd/system
+MAN     := $(DESTDIR)$(PREFIX)/share/man
+HELPERS := loadcelld-lxc loadcelld-store loadcelld-walk
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(SYSCONF) \
+		$(UNITS) $(DESTDIR)$(PREFIX)/lib/sysusers.d $(foreach s,1 5 7 8,$(MAN)/man$(s))
+	install $(B)/bin/loadcell $(DESTDIR)$(PREFIX)/bin
+	install $(B)/bin/loadcelld $(DESTDIR)$(PREFIX)/sbin
+	install $(HELPERS:%=$(B)/bin/%) $(DESTDIR)$(LIBEXEC)
+	test -e $(SYSCONF)/loadcell.conf || install -m 644 etc/loadcell.conf $(SYSCONF)
+	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' etc/loadcelld.service >$(UNITS)/loadcelld.service
+	install -m 644 etc/loadcell.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf
+	for s in 1 5 7 8; do install -m 644 man/*.$$s $(MAN)/man$$s || exit 1; done
+
+# Configuration and data stay.
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/loadcell $(DESTDIR)$(PREFIX)/sbin/loadcelld \
+		$(HELPERS:%=$(DESTDIR)$(LIBEXEC)/%) $(UNITS)/loadcelld.service \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf \
+		$(foreach f,$(wildcard man/*.[1578]),$(MAN)/man$(subst .,,$(suffix $f))/$(notdir $f))
+
+help:
+	@sed -n 's/^#: //p' Makefile
 
 clean:
 	rm -rf $(B)
 
-.PHONY: all clean fixtures check-unit
+#: make              build the programs into build/bin/
+#: make run          (root) start the collector on this host and show the live table
+#: make check        every test that this machine can run
+#: make check-unit   unit tests only: unprivileged, offline
+#: make check-live   tests with real LXC instances (root); LIVE=tests/live/X.sh for one
+#: make check-format check-generated check-docs check-asan check-clang
+#: make format       reformat the C files
+#: make generate     write man/loadcell-metrics.7 from the metric table
+#: make fuzz         FUZZ_SECONDS=60 for each parser
+#: make bench        what a cycle costs
+#: make analyze      clang's static analyzer
+#: make install      DESTDIR, PREFIX=/usr; make uninstall
+#: make clean        remove build/
+#: variables         B=build CC=gcc OPT='-O2 -g' CFLAGS LDFLAGS V=1 DEPS=no
+
+.PHONY: all deps run check fixtures check-unit check-asan check-clang unit check-live \
+	check-generated check-docs check-format format generate fuzz run-fuzz bench analyze install \
+	uninstall help clean FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
