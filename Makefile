@@ -84,6 +84,7 @@ deps:
 	@DEPS='$(DEPS)' tests/deps check
 
 run:
+	@[ "$$(id -u)" = 0 ] || { echo 'loadcell: needs root to see every instance: sudo make run' >&2; exit 1; }
 	@DEPS='$(DEPS)' tests/deps run
 	+@$(AGAIN) all
 	@tests/demo $(B)

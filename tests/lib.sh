@@ -21,9 +21,11 @@ PATH=$PATH:/usr/sbin:/sbin
 [ -d "$LOADCELL_BUILD" ] || { echo "$LOADCELL_BUILD is not a build directory: run make first"; exit 1; }
 B=$(cd "$LOADCELL_BUILD" && pwd)
 prefix=lc-$$-
-work=${LOADCELL_WORK:-}
-[ -n "$work" ] && mkdir -p "$work" && work=$(cd "$work" && pwd)
-[ -n "$work" ] || work=$(mktemp -d /tmp/loadcell-test.XXXXXX) || exit 1
+if [ -n "${LOADCELL_WORK:-}" ]; then # tests/demo: stays, but for the instances
+	mkdir -p "$LOADCELL_WORK" && work=$(cd "$LOADCELL_WORK" && pwd) || exit 1
+else
+	work=$(mktemp -d /tmp/loadcell-test.XXXXXX) || exit 1
+fi
 chmod 755 "$work"
 lxcpath=$work/lxc run_dir=$work/run data_dir=$work/data conf=$work/loadcell.conf
 export LOADCELL_CONFIG=$conf
@@ -217,13 +219,9 @@ collector_stop()
 {
 	[ -n "$collector" ] || return 0
 	kill -"${1:-TERM}" "$collector" 2>/dev/null
-	local watchdog
-	(sleep 60; kill -KILL "$collector") >/dev/null 2>&1 &
-	watchdog=$!
+	wait_for "${STOP_SECONDS:-60}" '! collector_alive' || kill -KILL "$collector"
 	wait "$collector" 2>/dev/null
 	collector_status=$?
-	kill $watchdog 2>/dev/null
-	wait $watchdog 2>/dev/null
 	collector=
 }
 
@@ -269,7 +267,11 @@ cleanup()
 	grep -o " $work/[^ ]*" /proc/mounts | sort -r | while read -r mount; do
 		umount -l "$(printf %b "$mount")"
 	done
-	rm -rf --one-file-system "$work"
+	if [ -n "${LOADCELL_WORK:-}" ]; then
+		rm -rf --one-file-system "$lxcpath"
+	else
+		rm -rf --one-file-system "$work"
+	fi
 	exit $status
 }
 
