@@ -28,27 +28,36 @@ struct parse_key {
 };
 
 int parse_number(const char *buf, size_t len, uint64_t scale, struct value *ret);
-/* memory.stat, cpu.stat, memory.events, /proc/meminfo ("MemTotal:  123 kB": colon is cut) ... */
-int parse_flat(const char *buf, size_t len, const struct parse_key *keys, size_t n,
-	struct value *ret);
-/* io.stat: sum over devices of key= */
-int parse_nested(const char *buf, size_t len, const struct parse_key *keys, size_t n,
-	struct value *ret);
-/* blkio.*: sum over devices of "MAJ:MIN Key N" */
-int parse_blkio(const char *buf, size_t len, const struct parse_key *keys, size_t n,
-	struct value *ret);
+/*
+ * memory.stat, cpu.stat, memory.events, /proc/meminfo ("MemTotal:  123 kB": colon is cut) ...
+ * The first line of a key that has a value counts.
+ */
+int parse_flat(
+	const char *buf, size_t len, const struct parse_key *keys, size_t n, struct value *ret);
+/* io.stat: sum over devices of key=; empty text is no I/O, so all zero */
+int parse_nested(
+	const char *buf, size_t len, const struct parse_key *keys, size_t n, struct value *ret);
+/* blkio.*: sum over devices of "MAJ:MIN Key N"; zero where "Total 0" is all there is */
+int parse_blkio(
+	const char *buf, size_t len, const struct parse_key *keys, size_t n, struct value *ret);
 /* *.pressure: key "some" or "full", the value is total= (microseconds) times scale */
-int parse_pressure(const char *buf, size_t len, const struct parse_key *keys, size_t n,
-	struct value *ret);
+int parse_pressure(
+	const char *buf, size_t len, const struct parse_key *keys, size_t n, struct value *ret);
 /* cpu.max as billionths of a core */
 int parse_cpu_quota(const char *buf, size_t len, struct value *ret);
-/* "0-3,8,10-11": how many, as billionths of a core */
+/* "0-3,8,10-11": how many, as billionths of a core; an empty line is absent */
 int parse_cpu_list(const char *buf, size_t len, struct value *ret);
 
-/* /proc/net/dev. `lo` included. The name points into buf. */
+/* /proc/net/dev. `lo` included. The name points into buf and has at most 15 bytes. */
 enum netdev_column {
-	NETDEV_RX_BYTES, NETDEV_RX_PACKETS, NETDEV_RX_ERRORS, NETDEV_RX_DROPS,
-	NETDEV_TX_BYTES, NETDEV_TX_PACKETS, NETDEV_TX_ERRORS, NETDEV_TX_DROPS,
+	NETDEV_RX_BYTES,
+	NETDEV_RX_PACKETS,
+	NETDEV_RX_ERRORS,
+	NETDEV_RX_DROPS,
+	NETDEV_TX_BYTES,
+	NETDEV_TX_PACKETS,
+	NETDEV_TX_ERRORS,
+	NETDEV_TX_DROPS,
 	NETDEV_COLUMNS,
 };
 struct netdev {
@@ -84,7 +93,8 @@ int parse_proc_stat(const char *buf, size_t len, struct proc_stat *ret);
 struct proc_status {
 	pid_t ppid;
 	uid_t euid;
-	pid_t inner_pid; /* last column of NSpid; 0 where the kernel has no such line (before 4.1) */
+	pid_t inner_pid; /* last column of NSpid; 0 where the kernel has no such line (before 4.1)
+			  */
 };
 int parse_proc_status(const char *buf, size_t len, struct proc_status *ret);
 
