@@ -21,8 +21,8 @@
 struct index_entry {
 	uint32_t number;
 	char *lxcpath, *name, *handle, *context;
-	uint64_t run;	     /* the last run seen; 0: none */
-	uint64_t starts;     /* runs seen */
+	uint64_t run;         /* the last run seen; 0: none */
+	uint64_t starts;      /* runs seen */
 	uint64_t last_seen_s; /* wall clock */
 };
 
@@ -33,18 +33,20 @@ int index_load(const char *path, struct index **ret, struct error *err);
 void index_free(struct index *x);
 DEFINE_CLEANUP(struct index *, index_free)
 
-/* Finds or makes the entry. The pointer stays valid until index_free(). */
-int index_assign(struct index *x, const char *lxcpath, const char *name,
-	const struct index_entry **ret);
+/* Finds or makes the entry. The pointer stays valid until index_free(), or until an index_save()
+ * to which it is not live. A name is 1 to 255 bytes, a lxcpath at most 4095, else -EINVAL. */
+int index_assign(
+	struct index *x, const char *lxcpath, const char *name, const struct index_entry **ret);
 const struct index_entry *index_find(const struct index *x, const char *lxcpath, const char *name);
 const struct index_entry *index_by_number(const struct index *x, uint32_t number);
 /* An exact handle. *ret_others: how many other entries have the same name. */
-const struct index_entry *index_by_handle(const struct index *x, const char *handle,
-	size_t *ret_others);
+const struct index_entry *index_by_handle(
+	const struct index *x, const char *handle, size_t *ret_others);
 /* Notes a run: starts rises when it differs from the last one. */
 void index_note_run(struct index *x, uint32_t number, uint64_t run, uint64_t now_s);
 bool index_dirty(const struct index *x);
-/* Writes when dirty; synced, then renamed. `live` tells which entries may not be dropped. */
+/* Writes when dirty; synced, then renamed. `live` tells which entries may not be dropped (NULL:
+ * none is live). */
 int index_save(struct index *x, bool (*live)(void *data, uint32_t number), void *data);
 
 /* "NAME.NUMBER.rrd": the name percent-encoded outside [A-Za-z0-9._-], cut at 200 bytes. */

@@ -14,32 +14,33 @@
  *
  * Records have a sequence number that never repeats in a ring's life. A reader that fell so far
  * behind that the writer overtook it is told so (-ESTALE) and goes on at the oldest record.
- * A ring whose fingerprint, size or format differs from what the writer wants is replaced; what
- * the store had not taken yet is lost and reported by ring_create().
+ * A ring whose fingerprint or format differs from what the writer wants is replaced; what the
+ * store had not taken yet is lost and reported by ring_create(). Where only the size differs, the
+ * newest records that fit are taken over. Sequence numbers go on in any case.
  */
 struct ring;
 
 struct ring_row {
 	enum metric_scope scope;
-	uint32_t index;	 /* instance; host: 0; interface: number in the list */
+	uint32_t index;  /* instance; host: 0; interface: number in the list */
 	uint32_t parent; /* interface: its instance's index */
 	uint32_t flags;
 	uint64_t run;
 };
 
 struct ring_status {
-	uint64_t size;		     /* bytes of the data area */
-	uint64_t used;		     /* bytes between tail and head */
+	uint64_t size;                /* bytes of the data area */
+	uint64_t used;                /* bytes between tail and head */
 	uint64_t first_seq, next_seq; /* records [first, next) can be read */
-	uint64_t cursor_seq;	     /* the store has everything below */
+	uint64_t cursor_seq;          /* the store has everything below */
 	uint64_t first_time_ns, last_time_ns;
-	uint64_t lost;		     /* records overwritten before the store had them */
-	uint64_t pending_bytes;	     /* between cursor and head */
+	uint64_t lost;          /* records overwritten before the store had them */
+	uint64_t pending_bytes; /* between cursor and head */
 };
 
 /* Writer. Opens or makes the file with a data area of size bytes. *ret_lost may be NULL. */
-int ring_create(const char *path, uint64_t size, struct ring **ret, uint64_t *ret_lost,
-	struct error *err);
+int ring_create(
+	const char *path, uint64_t size, struct ring **ret, uint64_t *ret_lost, struct error *err);
 /* One record per cycle: begin, rows, commit. A record larger than half the ring is refused at
  * commit with -EMSGSIZE and counted as lost. */
 int ring_begin(struct ring *r, uint64_t time_ns, uint64_t monotonic_ns, uint64_t interval_ns);
@@ -67,7 +68,7 @@ struct ring_record {
 	void *data; /* private */
 	size_t data_len, data_size;
 };
-/* Copies record seq (or the oldest after it). 0; -ENOENT: not yet written; -ESTALE: overtaken,
+/* Copies record seq (0: the oldest there is). 0; -ENOENT: not yet written; -ESTALE: overtaken,
  * *rec holds the oldest one instead; -EBADMSG: damaged. */
 int ring_read(const struct ring *r, uint64_t seq, struct ring_record *rec);
 void ring_record_free(struct ring_record *rec);
