@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "level.h"
+
+#include <fcntl.h>
+#include <search.h>
+#include <string.h>
+
+#include "../lib/parse.h"
+
+#define LEVEL_DEPTH_MAX 64
+
+struct level {
+	enum controller controller;
+	char *path;
+	struct level *parent;
+	unsigned int users, depth;
+	bool keep_open;
+	int fd[PLAN_LIMITS_MAX], second_fd[PLAN_LIMITS_MAX];
+	uint64_t read_in[PLAN_LIMITS_MAX]; /* the cycle that `own` belongs to */
+	struct value own[PLAN_LIMITS_MAX];
+	uint64_t committed[PLAN_LIMITS_MAX];
+	struct level *next; /* all levels, deepest first only while summing */
+};
+
+struct levels {
+	const struct plan *plan;
+	const struct hierarchies *h;
+	void *tree; /* tsearch by controller and path */
+	struct level *all;
+	uint64_t cycle, files_read;
+};
+
+enum {
+	FD_UNTRIED = -1,
+	FD_MISSING = -2,
+	FD_NOT_KEPT = -3
+};
+
+static int compare_levels(const void *a, const void *b)
+{
+	const struct level *x = a, *y = b;
+
+	return x->controller != y->controller ? (int)x->controller - (int)y->controller
+					      : strcmp(x->path, y->path);
+}
+
+struct levels *levels_new(const struct plan *plan, const struct hierarchies *h)
+{
+	struct levels *l = calloc(1, sizeof(*l));
+
+	if (l)
+		*l = (struct levels){.plan = plan, .h = h, .cycle = 1};
+	return l;
+}
+
+static void level_free(struct level *level)
+{
+	for (size_t i = 0; i < PLAN_LIMITS_MAX; i++) {
+		close_fd(level->fd[i]);
+		close_fd(level->second_fd[i]);
+	}
+	free(level->path);
+	free(level);
+}
+
+void levels_free(struct levels *l)
+{
+	if (!l)
+		return;
+	while (l->all) {
+		struct level *level = l->all;
+
+		l->all = level->next;
+		tdelete(level, &l->tree, compare_levels);
+		level_free(level);
+	}
+	free(l);
+}
+
+static struct level *level_new(struct levels *l, enum controller c, const char *path, size_t len)
+{
+	struct level *level = calloc(1, sizeof(*level));
+
+	if (!level)
+		return NULL;
+	level->controller = c;
+	level->path = strndup(path, len);
+	for (size_t i = 0; i < PLAN_LIMITS_MAX; i++)
+		level->fd[i] = level->second_fd[i] = FD_UNTRIED;
+	for (size_t i = 0; level->path && i < len; i++)
+		level->depth += level->path[i] == '/';
+	if (!level->path || !tsearch(level, &l->tree, compare_levels)) {
+		level_free(level);
+		return NULL;
+	}
+	level->next = l->all;
+	l->all = level;
+	return level;
+}
+
+static struct level *get(struct levels *l, enum controller c, const char *path, size_t len,
+	bool keep_open, int depth)
+{
+	struct level key = {.controller = c, .path = strndupa(path, len)}, **found, *level;
+	size_t parent_len = len;
+
+	/* The root cgroup has no limit files. */
+	if (len <= 1 || depth > LEVEL_DEPTH_MAX)
+		return NULL;
+	found = tfind(&key, &l->tree, compare_levels);
+	if (found) {
+		(*found)->users++;
+		return *found;
+	}
+	level = level_new(l, c, path, len);
+	if (!level)
+		return NULL;
+	level->users = 1;
+	level->keep_open = keep_open;
+	while (parent_len > 0 && path[parent_len - 1] != '/')
+		parent_len--;
+	level->parent = get(l, c, path, parent_len > 0 ? parent_len - 1 : 0, keep_open, depth + 1);
+	return level;
+}
+
+struct level *level_get(struct levels *l, enum controller c, const char *path, bool keep_open)
+{
+	return get(l, c, path, strlen(path), keep_open, 0);
+}
+
+void level_put(struct levels *l, struct level *level)
+{
+	while (level && --level->users == 0) {
+		struct level *parent = level->parent, **p = &l->all;
+
+		while (*p != level)
+			p = &(*p)->next;
+		*p = level->next;
+		tdelete(level, &l->tree, compare_levels);
+		level_free(level);
+		level = parent;
+	}
+}
+
+void levels_begin(struct levels *l)
+{
+	l->cycle++;
+	for (struct level *level = l->all; level; level = level->next)
+		memset(level->committed, 0, sizeof(level->committed));
+}
+
+static ssize_t read_level_file(struct levels *l, const struct level *level, int *fd,
+	const char *file, char *buf, size_t size)
+{
+	const struct hierarchy *h = &l->h->controller[level->controller];
+	char path[4096 + 256];
+	ssize_t n;
+
+	if (*fd == FD_MISSING)
+		return -ENOENT;
+	if (*fd < 0) {
+		snprintf(path, sizeof(path), "%s/%s", level->path + 1, file);
+		int opened = openat(h->fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+		if (opened < 0 && errno != EMFILE && errno != ENFILE)
+			*fd = errno == ENOENT ? FD_MISSING : FD_UNTRIED;
+		if (opened < 0)
+			return -errno;
+		*fd = opened;
+	}
+	l->files_read++;
+	n = pread_file(*fd, buf, size);
+	if (n < 0 || !level->keep_open)
+		*fd = close_fd(*fd);
+	return n;
+}
+
+static struct value read_own(struct levels *l, struct level *level, size_t limit)
+{
+	const struct plan_limit *want = &l->plan->limits[limit];
+	struct value value = value_absent(), period = value_absent();
+	char buf[256];
+	ssize_t n = read_level_file(l, level, &level->fd[limit], want->file, buf, sizeof(buf));
+
+	if (n < 0)
+		return value;
+	if (want->grammar == GRAMMAR_CPU_QUOTA) {
+		parse_cpu_quota(buf, n, &value);
+		return value;
+	}
+	parse_number(buf, n, 1, &value);
+	if (want->grammar != GRAMMAR_CPU_CFS || !value_is_number(value))
+		return value;
+	n = read_level_file(
+		l, level, &level->second_fd[limit], want->second_file, buf, sizeof(buf));
+	if (n < 0 || parse_number(buf, n, 1, &period) < 0 || !value_is_number(period) ||
+		period.number == 0)
+		return value_absent();
+	return value_of((unsigned __int128)value.number * NSEC_PER_SEC / period.number);
+}
+
+static struct value own_limit(struct levels *l, struct level *level, size_t limit)
+{
+	if (level->read_in[limit] != l->cycle) {
+		level->own[limit] = read_own(l, level, limit);
+		level->read_in[limit] = l->cycle;
+	}
+	return level->own[limit];
+}
+
+struct value level_limit(struct levels *l, struct level *level, size_t limit, struct value known,
+	const char **ret_path)
+{
+	struct value smallest = known;
+
+	*ret_path = NULL;
+	for (; level; level = level->parent) {
+		struct value own = own_limit(l, level, limit);
+
+		if (own.state == VALUE_UNLIMITED && smallest.state == VALUE_ABSENT)
+			smallest = own;
+		if (!value_is_number(own))
+			continue;
+		if (!value_is_number(smallest) || own.number < smallest.number ||
+			(!*ret_path && own.number == smallest.number)) {
+			smallest = own;
+			*ret_path = level->path;
+		}
+	}
+	return smallest;
+}
+
+void level_commit(struct level *level, size_t limit, uint64_t number)
+{
+	level->committed[limit] += number;
+}
+
+/* A level's children hand up at most the level's own limit, deepest levels first. */
+uint64_t levels_committed(struct levels *l, size_t limit)
+{
+	enum controller c = l->plan->limits[limit].controller;
+	unsigned int deepest = 0;
+	uint64_t total = 0;
+
+	for (struct level *level = l->all; level; level = level->next)
+		if (level->controller == c)
+			deepest = MAX(deepest, level->depth);
+	for (unsigned int depth = deepest; depth > 0; depth--) {
+		for (struct level *level = l->all; level; level = level->next) {
+			uint64_t sum = level->committed[limit];
+			struct value own;
+
+			if (level->depth != depth || level->controller != c || sum == 0)
+				continue;
+			own = own_limit(l, level, limit);
+			if (value_is_number(own))
+				sum = MIN(sum, own.number);
+			*(level->parent ? &level->parent->committed[limit] : &total) += sum;
+		}
+	}
+	return total;
+}
+
+uint64_t levels_files_read(const struct levels *l)
+{
+	return l->files_read;
+}
