@@ -51,7 +51,7 @@ int cli_fail(const struct cli *cli, int code, const char *format, ...) _printf_(
 int cli_usage(const struct cli *cli, const char *format, ...) _printf_(2, 3);
 
 /*
- * getopt_long(3) with --help and the complaints in one place. Returns the option, -1 at the end
+ * getopt_long(3) with -h, --help and the complaints added. Returns the option, -1 at the end
  * (optind is the first argument), or CLI_OPTION_STOP with *ret_exit set. Begin with optind = 0.
  */
 #define CLI_OPTION_STOP '?'
@@ -69,8 +69,12 @@ struct view {
 /* Opens the snapshot. A negative errno with one sentence (with the next step) in *err. */
 int view_load(const struct config *config, struct view *v, struct error *err);
 void view_close(struct view *v);
+static inline void cleanup_view_close(struct view *v)
+{
+	view_close(v);
+}
 /* "the data is 3m12s old ...", for people; only where v->stale. */
-void view_stale_sentence(const struct config *config, const struct view *v, struct error *ret);
+void view_stale_sentence(const struct view *v, struct error *ret);
 /* The same for a command that prints once: complaints go to cli->err. CLI_DONE; CLI_STALE with
  * v->snapshot (stale) or without it (no data); CLI_FAILED (damaged). */
 int view_open(const struct cli *cli, struct view *v);
@@ -85,7 +89,10 @@ ssize_t view_instances(
 	const struct view *v, char *const *patterns, size_t n, struct row_match **ret);
 bool instance_matches(const struct snapshot_row *row, char *const *patterns, size_t n);
 
-/* Calls back for each line of a text such as TEXT_GROUPS; len is without the newline. */
+/* The host's name, cleaned; NULL when there is none. The caller frees. */
+char *view_host_name(const struct view *v);
+
+/* Iterates the lines of a text such as TEXT_GROUPS; len is without the newline. */
 #define for_each_line(text, line, len)                                                             \
 	for (const char *line = (text); line && *line && (((len) = strcspn(line, "\n")), true);    \
 		line += (len) + (line[len] == '\n'))
@@ -118,9 +125,20 @@ struct cell cell_exact(const struct metric *m, struct value v);
 char *text_clean(const char *s);
 char *text_clean_n(const char *s, size_t len);
 size_t text_width(const char *clean); /* display columns */
+/* The lines of a text with commas between them, as they are or cleaned. The caller frees. */
+char *join_lines(const char *lines);
+char *text_join(const char *lines);
 /* Exactly `width` columns: cut with an ellipsis or padded with blanks (on the left for right
  * alignment). The caller frees. */
 char *text_fit(const char *clean, size_t width, bool right);
+
+/* --- where a value comes from (source.c) ------------------------------------------------------ */
+/* The cgroup version that a row's TEXT_CGROUPS tell for a metric: 1 or 2. */
+int source_version(const struct metric *m, const char *cgroups);
+const struct metric_source *source_of(const struct metric *m, int version);
+/* "memory.stat, total_rss", "derived: ...", "none: ...". The caller frees. */
+char *source_text(const struct metric_source *s, int version);
+const char *source_type_name(enum source_type type);
 
 /* --- commands -------------------------------------------------------------------------------- */
 int list_main(struct cli *cli, int argc, char **argv);

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "json.h"
+
+static const char *const scope_titles[] = {
+	[SCOPE_INSTANCE] = "Instances",
+	[SCOPE_INTERFACE] = "Network interfaces of an instance",
+	[SCOPE_FILESYSTEM] = "File systems that hold instances",
+	[SCOPE_HOST] = "The host, and loadcell itself",
+};
+
+/* Rows whose v1 and v2 source read the same are shown once. */
+struct sources {
+	char *v1, *v2;
+};
+
+static bool sources_of(const struct metric *m, struct sources *ret)
+{
+	ret->v1 = source_text(&m->v1, 1);
+	ret->v2 = source_text(&m->v2, 2);
+	return ret->v1 && ret->v2;
+}
+
+static void sources_free(struct sources *s)
+{
+	free(s->v1);
+	free(s->v2);
+}
+
+static void metrics_text(FILE *out)
+{
+	const struct metric *m;
+	const char *blank = "";
+
+	for (enum metric_scope scope = 0; scope < SCOPE_COUNT; scope++) {
+		fprintf(out, "%s%s\n", blank, scope_titles[scope]);
+		blank = "\n";
+		for_each_metric (scope, slot, m) {
+			struct sources s;
+
+			if (sources_of(m, &s)) {
+				fprintf(out, "  %3u  %-38s %s %s%s%s\n       %s\n", m->id, m->name,
+					unit_name(m->unit), kind_name(m->kind),
+					m->ds ? ", ds " : "", m->ds ? m->ds : "", m->help);
+				if (!strcmp(s.v1, s.v2))
+					fprintf(out, "       from %s\n", s.v1);
+				else
+					fprintf(out, "       v1   %s\n       v2   %s\n", s.v1,
+						s.v2);
+			}
+			sources_free(&s);
+		}
+	}
+}
+
+static void metrics_json(FILE *out)
+{
+	struct json_out j = {.out = out};
+	const struct metric *m;
+	char fingerprint[17];
+
+	snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, metric_fingerprint());
+	json_begin(&j, NULL, '{');
+	json_number(&j, "schema", 1);
+	json_text(&j, "fingerprint", fingerprint);
+	json_begin(&j, "metrics", '[');
+	for (unsigned int id = 0; id < METRIC_ID_END; id++) {
+		m = metric_by_id(id);
+		if (!m)
+			continue;
+		json_line(&j);
+		json_begin(&j, NULL, '{');
+		json_number(&j, "id", m->id);
+		json_text(&j, "name", m->name);
+		json_text(&j, "unit", unit_name(m->unit));
+		json_text(&j, "kind", kind_name(m->kind));
+		json_text(&j, "scope", scope_name(m->scope));
+		json_text(&j, "ds", m->ds);
+		json_text(&j, "help", m->help);
+		json_begin(&j, "v1", '{');
+		json_source(&j, &m->v1, 1);
+		json_end(&j, '}');
+		json_begin(&j, "v2", '{');
+		json_source(&j, &m->v2, 2);
+		json_end(&j, '}');
+		json_end(&j, '}');
+	}
+	json_end(&j, ']');
+	json_end(&j, '}');
+	putc('\n', out);
+}
+
+/* --- loadcell-metrics(7) --------------------------------------------------------------------- */
+
+static const char man_head[] =
+	".\\\" Written by `loadcell metrics --man`. Do not edit: change the table in lib/ "
+	"instead.\n"
+	".Dd November 23, 2025\n"
+	".Dt LOADCELL-METRICS 7\n"
+	".Os\n"
+	".Sh NAME\n"
+	".Nm loadcell-metrics\n"
+	".Nd what loadcell measures, and where the figures come from\n"
+	".Sh DESCRIPTION\n"
+	"Every figure of\n"
+	".Xr loadcell 1\n"
+	"has the same name at every door: JSON, CSV, SNMP, Zabbix, OpenMetrics and the graphs.\n"
+	"The name ends in the base unit: seconds, bytes, cores, or a ratio between 0 and 1.\n"
+	"The number in parentheses is the metric's id, which never changes its meaning.\n"
+	".Pp\n"
+	"A value is a number, absent, or unlimited.\n"
+	"Absent means that this host's kernel does not tell it or that it was not measured yet;\n"
+	"it is not zero.\n"
+	".Pp\n"
+	"Kinds are\n"
+	".Em counter\n"
+	"(only grows while an instance runs and begins anew with its next run),\n"
+	".Em gauge ,\n"
+	".Em limit\n"
+	"(a number or unlimited; always the effective one, the smallest over the cgroup and its\n"
+	"ancestors),\n"
+	".Em ratio\n"
+	"and\n"
+	".Em timestamp\n"
+	"(seconds since the epoch).\n"
+	"A data source is the name under which an RRD file stores the metric.\n"
+	".Pp\n"
+	"Files are those of the instance's cgroup under cgroup v1 and v2; each controller of a "
+	"host\n"
+	"is one or the other.\n"
+	".Pa /proc/PID\n"
+	"is that of the instance's init process.\n";
+
+static const char man_tail[] = ".Sh SEE ALSO\n"
+			       ".Xr loadcell 1 ,\n"
+			       ".Xr loadcell.conf 5 ,\n"
+			       ".Xr cgroups 7 ,\n"
+			       ".Xr loadcelld 8\n";
+
+/* One line of text that mdoc takes as it is. */
+static void put_roff(FILE *out, const char *s)
+{
+	if (*s == '.' || *s == '\'')
+		fputs("\\&", out);
+	for (; *s; s++) {
+		if (*s == '\\')
+			fputs("\\e", out);
+		else if (*s == '-')
+			fputs("\\-", out);
+		else
+			putc(*s, out);
+	}
+}
+
+static void put_man_source(FILE *out, const char *title, const char *source)
+{
+	fprintf(out, ".br\n%s ", title);
+	put_roff(out, source);
+	putc('\n', out);
+}
+
+static void put_man_row(FILE *out, const struct metric *m)
+{
+	struct sources s;
+
+	if (sources_of(m, &s)) {
+		fprintf(out, ".It Sy %s Pq %u\n", m->name, m->id);
+		put_roff(out, m->help);
+		fprintf(out, "\n.br\n%s, %s", unit_name(m->unit), kind_name(m->kind));
+		if (m->ds)
+			fprintf(out, ", data source %s", m->ds);
+		putc('\n', out);
+		if (!strcmp(s.v1, s.v2)) {
+			put_man_source(out, "From", s.v1);
+		} else {
+			put_man_source(out, "v1:", s.v1);
+			put_man_source(out, "v2:", s.v2);
+		}
+	}
+	sources_free(&s);
+}
+
+static void metrics_man(FILE *out)
+{
+	const struct metric *m;
+
+	fputs(man_head, out);
+	for (enum metric_scope scope = 0; scope < SCOPE_COUNT; scope++) {
+		fprintf(out, ".Sh %s\n.Bl -tag -width indent\n", scope_titles[scope]);
+		for_each_metric (scope, slot, m)
+			put_man_row(out, m);
+		fputs(".El\n", out);
+	}
+	fputs(man_tail, out);
+}
+
+int metrics_main(struct cli *cli, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"json", no_argument, NULL, 'j'},
+		{"man", no_argument, NULL, 'm'},
+		{0},
+	};
+	int c, form = 0, r = CLI_DONE;
+
+	while ((c = cli_option(cli, argc, argv, "", longs, &r)) != -1) {
+		if (c != 'j' && c != 'm')
+			return r;
+		form = c;
+	}
+	if (optind != argc)
+		return cli_usage(cli, "arguments are not expected");
+	if (form == 'j')
+		metrics_json(cli->out);
+	else if (form == 'm')
+		metrics_man(cli->out);
+	else
+		metrics_text(cli->out);
+	return CLI_DONE;
+}

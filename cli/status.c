@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "control.h"
+#include "json.h"
+
+#define PROBLEMS_MAX    16
+#define ERROR_RECENT_NS (600 * NSEC_PER_SEC)
+
+struct status {
+	const struct cli *cli;
+	struct view view;        /* snapshot NULL: no data */
+	json_t *answer;          /* what the collector says of itself; NULL: nothing */
+	const char *unreachable; /* why not */
+	char *problems[PROBLEMS_MAX];
+	size_t n_problems;
+	const char *next_step; /* of the first problem */
+	int exit_code;
+};
+
+/* Host metrics that are shown when not 0. A gauge is trouble now; a counter was trouble once. */
+static const unsigned int concerns[] = {
+	METRIC_COLLECTOR_MISSED_CYCLES,
+	METRIC_COLLECTOR_READ_ERRORS,
+	METRIC_COLLECTOR_DROPPED_INSTANCES,
+	METRIC_COLLECTOR_UNTRUSTED_NAMES,
+	METRIC_COLLECTOR_STUCK_WORKERS,
+	METRIC_RECENT_LOST,
+	METRIC_STORE_ERRORS,
+	METRIC_STORE_REFUSED_INSTANCES,
+	METRIC_STORE_DAMAGED_FILES,
+};
+
+static void problem(struct status *s, int code, const char *next_step, const char *format, ...)
+	_printf_(4, 5);
+
+static void problem(struct status *s, int code, const char *next_step, const char *format, ...)
+{
+	char sentence[ERROR_MAX];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(sentence, sizeof(sentence), format, ap);
+	va_end(ap);
+	if (s->n_problems < PROBLEMS_MAX)
+		s->problems[s->n_problems++] = text_clean(sentence);
+	if (!s->next_step)
+		s->next_step = next_step;
+	/* No data outweighs the rest: that is what a caller must know first. */
+	s->exit_code = MAX(s->exit_code, code);
+}
+
+static struct value host_value(const struct status *s, unsigned int id)
+{
+	return s->view.snapshot ? snapshot_value(s->view.snapshot, SCOPE_HOST, 0, id)
+				: value_absent();
+}
+
+static struct cell host_cell(const struct status *s, unsigned int id)
+{
+	return cell_value(metric_by_id(id), host_value(s, id), "unlimited");
+}
+
+/* --- finding out ----------------------------------------------------------------------------- */
+
+static void ask_collector(struct status *s)
+{
+	_cleanup_free_ char *text = NULL;
+	int r = control_ask(s->cli->config, "status", &text);
+
+	if (r == 0) {
+		s->answer = json_loads(text, 0, NULL);
+		if (json_is_object(s->answer))
+			return;
+		json_decref(s->answer);
+		s->answer = NULL;
+		r = -EBADMSG;
+	}
+	if (r == -ENOENT || r == -ECONNREFUSED) {
+		s->unreachable = "does not run";
+		problem(s, CLI_FAILED, "start it with: systemctl start loadcelld",
+			"the collector does not run");
+	} else if (r == -EACCES) {
+		s->unreachable = "may be asked by root and the group loadcell only";
+		problem(s, CLI_FAILED,
+			"join the group with: usermod -aG loadcell USER, then log in again",
+			"only root and the group loadcell may ask the collector");
+	} else {
+		s->unreachable = r == -ETIMEDOUT ? "does not answer" : "answers nonsense";
+		problem(s, CLI_FAILED, "see its log: journalctl -u loadcelld",
+			"the collector cannot be asked: %s", strerror(-r));
+	}
+}
+
+static void read_data(struct status *s)
+{
+	static const char next[] = "see its log: journalctl -u loadcelld";
+	struct error err;
+	int r = view_load(s->cli->config, &s->view, &err);
+
+	if (r == 0 && !s->view.stale)
+		return;
+	if (r == 0)
+		view_stale_sentence(&s->view, &err);
+	r = r == 0 || r == -ENOENT ? CLI_STALE : CLI_FAILED;
+	cli_fail(s->cli, r, "%s", err.text);
+	problem(s, r, next, "%s", err.text);
+}
+
+static const char *answer_text(const struct status *s, const char *key)
+{
+	const char *text = json_string_value(json_object_get(s->answer, key));
+
+	return text && *text ? text : NULL;
+}
+
+static void judge(struct status *s)
+{
+	static const char next[] = "see its log: journalctl -u loadcelld";
+	uint64_t late_ns = 3 * s->cli->config->flush_ns;
+	struct value pending = host_value(s, METRIC_RECENT_PENDING);
+	json_t *error_time = json_object_get(s->answer, "last_error_time");
+	double error_age_s = (double)now_ns(CLOCK_REALTIME) / 1e9 - json_number_value(error_time);
+
+	for (size_t i = 0; i < ARRAY_SIZE(concerns); i++) {
+		const struct metric *m = metric_by_id(concerns[i]);
+		struct value v = host_value(s, concerns[i]);
+
+		if (m->kind == KIND_GAUGE && value_is_number(v) && v.number > 0)
+			problem(s, CLI_FAILED, next, "%s is %s: %s", m->name,
+				cell_value(m, v, "unlimited").text, m->help);
+	}
+	if (value_is_number(pending) && pending.number > late_ns)
+		problem(s, CLI_FAILED, next,
+			"samples wait for the store since %s, though it flushes every %s",
+			cell_duration(pending.number).text,
+			cell_duration(s->cli->config->flush_ns).text);
+	/* Without a time the collector means an error that still holds. */
+	if (answer_text(s, "last_error") &&
+		(!error_time || error_age_s * 1e9 < (double)ERROR_RECENT_NS))
+		problem(s, CLI_FAILED, next, "the collector's last error: %s",
+			answer_text(s, "last_error"));
+}
+
+/* --- telling --------------------------------------------------------------------------------- */
+
+static void put_line(const struct status *s, const char *title, const char *text)
+{
+	_cleanup_free_ char *clean = text_clean(text);
+
+	fprintf(s->cli->out, "%-10s %s\n", title, clean ? clean : "?");
+}
+
+static void put_collector(const struct status *s)
+{
+	struct value start = host_value(s, METRIC_COLLECTOR_START_TIME);
+	struct value cpu = host_value(s, METRIC_COLLECTOR_CPU);
+	uint64_t now = s->view.snapshot ? s->view.info->time_ns : 0;
+	uint64_t elapsed = value_is_number(start) && now > start.number ? now - start.number : 0;
+	_cleanup_free_ char *version = NULL;
+
+	if (s->unreachable) {
+		put_line(s, "collector", s->unreachable);
+	} else {
+		version = text_clean(answer_text(s, "version") ?: "-");
+		fprintf(s->cli->out,
+			"collector  runs, pid %" JSON_INTEGER_FORMAT ", version %s, since %s\n",
+			json_integer_value(json_object_get(s->answer, "pid")),
+			version ? version : "-", host_cell(s, METRIC_COLLECTOR_START_TIME).text);
+	}
+	if (!s->view.snapshot)
+		return;
+	fprintf(s->cli->out, "cost       %s of a core, %s of memory, last cycle %s\n",
+		elapsed && value_is_number(cpu)
+			? cell_percent((uint64_t)((double)cpu.number / (double)elapsed * 1e9)).text
+			: "-",
+		host_cell(s, METRIC_COLLECTOR_RSS).text,
+		host_cell(s, METRIC_COLLECTOR_CYCLE_TIME).text);
+}
+
+static void put_data(const struct status *s)
+{
+	const struct view *v = &s->view;
+
+	if (!v->snapshot) {
+		put_line(s, "data", "none");
+		return;
+	}
+	fprintf(s->cli->out, "data       %s old%s, sampled every %s; %s cycles, %s missed\n",
+		cell_duration(v->age_ns).text, v->stale ? " (stale)" : "",
+		cell_duration(v->info->interval_ns).text,
+		host_cell(s, METRIC_COLLECTOR_CYCLES).text,
+		host_cell(s, METRIC_COLLECTOR_MISSED_CYCLES).text);
+	fprintf(s->cli->out, "instances  %" PRIu32 "\n", v->info->rows[SCOPE_INSTANCE]);
+	fprintf(s->cli->out, "recent     reaches back %s; waiting for the store since %s\n",
+		host_cell(s, METRIC_RECENT_SPAN).text, host_cell(s, METRIC_RECENT_PENDING).text);
+	fprintf(s->cli->out, "store      %s files; %s of %s used\n",
+		host_cell(s, METRIC_STORE_FILES).text, host_cell(s, METRIC_STORE_SIZE).text,
+		host_cell(s, METRIC_STORE_SIZE_LIMIT).text);
+}
+
+static void put_concerns(const struct status *s)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(concerns); i++) {
+		const struct metric *m = metric_by_id(concerns[i]);
+		struct value v = host_value(s, concerns[i]);
+
+		if (m->kind != KIND_GAUGE && value_is_number(v) && v.number > 0)
+			fprintf(s->cli->out, "since then %s %s: %s\n", m->name,
+				cell_value(m, v, "unlimited").text, m->help);
+	}
+}
+
+static void put_host_notes(const struct status *s)
+{
+	struct snapshot_row host;
+	size_t len;
+
+	if (!s->view.snapshot || !s->view.info->rows[SCOPE_HOST] ||
+		snapshot_row(s->view.snapshot, SCOPE_HOST, 0, &host) < 0)
+		return;
+	for_each_line(host.text[TEXT_NOTES], line, len)
+	{
+		_cleanup_free_ char *clean = text_clean_n(line, len);
+
+		fprintf(s->cli->out, "note       %s\n", clean ? clean : "?");
+	}
+}
+
+static void status_text(const struct status *s)
+{
+	put_collector(s);
+	put_data(s);
+	put_concerns(s);
+	put_host_notes(s);
+	put_line(s, "last error", answer_text(s, "last_error") ?: "none");
+	for (size_t i = 0; i < s->n_problems; i++)
+		put_line(s, "trouble", s->problems[i] ? s->problems[i] : "?");
+	put_line(s, "next", s->next_step ? s->next_step : "nothing: all is well");
+}
+
+static void status_json(const struct status *s)
+{
+	struct json_out j = {.out = s->cli->out};
+
+	json_begin(&j, NULL, '{');
+	json_number(&j, "schema", 1);
+	json_bool(&j, "ok", s->exit_code == CLI_DONE);
+	json_begin(&j, "problems", '[');
+	for (size_t i = 0; i < s->n_problems; i++)
+		json_text(&j, NULL, s->problems[i]);
+	json_end(&j, ']');
+	json_text(&j, "next_step", s->next_step);
+	json_embed(&j, "collector", s->answer);
+	if (s->view.snapshot) {
+		json_begin(&j, "data", '{');
+		json_seconds(&j, "time", s->view.info->time_ns);
+		json_seconds(&j, "age", s->view.age_ns);
+		json_seconds(&j, "interval", s->view.info->interval_ns);
+		json_bool(&j, "stale", s->view.stale);
+		json_number(&j, "instances", s->view.info->rows[SCOPE_INSTANCE]);
+		document_metrics(&j, &s->view, SCOPE_HOST, 0);
+		json_end(&j, '}');
+	} else {
+		json_text(&j, "data", NULL);
+	}
+	json_end(&j, '}');
+	putc('\n', s->cli->out);
+}
+
+int status_main(struct cli *cli, int argc, char **argv)
+{
+	static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {0}};
+	struct status s = {.cli = cli};
+	bool json = false;
+	int c, r = CLI_DONE;
+
+	while ((c = cli_option(cli, argc, argv, "", longs, &r)) != -1) {
+		if (c != 'j')
+			return r;
+		json = true;
+	}
+	if (optind != argc)
+		return cli_usage(cli, "arguments are not expected");
+	ask_collector(&s);
+	read_data(&s);
+	judge(&s);
+	if (json)
+		status_json(&s);
+	else
+		status_text(&s);
+	for (size_t i = 0; i < s.n_problems; i++)
+		free(s.problems[i]);
+	json_decref(s.answer);
+	view_close(&s.view);
+	return s.exit_code;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli.h"
+
+#include <fnmatch.h>
+#include <string.h>
+
+int view_load(const struct config *config, struct view *v, struct error *err)
+{
+	_cleanup_free_ char *path = config_run_path(config, "snapshot");
+	int r;
+
+	*v = (struct view){0};
+	if (!path)
+		return error_set(err, -ENOMEM, "out of memory");
+	r = snapshot_open(path, &v->snapshot, err);
+	if (r == -ENOENT)
+		return error_set(err, r,
+			"there is no data in %s: the collector does not run; "
+			"start it with: systemctl start loadcelld",
+			path);
+	if (r == -EACCES)
+		return error_set(err, r,
+			"only root and the group loadcell may read %s; "
+			"join it with: usermod -aG loadcell USER, then log in again",
+			path);
+	if (r < 0)
+		return r;
+	v->info = snapshot_info(v->snapshot);
+	v->age_ns = snapshot_age_ns(v->snapshot);
+	v->stale = v->age_ns > config_stale_after_ns(config, v->info->interval_ns);
+	return 0;
+}
+
+void view_close(struct view *v)
+{
+	if (v->snapshot)
+		snapshot_close(v->snapshot);
+	*v = (struct view){0};
+}
+
+void view_stale_sentence(const struct view *v, struct error *ret)
+{
+	error_set(ret, 0,
+		"the data is %s old, though a sample is due every %s: the collector has stopped or "
+		"hangs; see: loadcell status",
+		cell_duration(v->age_ns).text, cell_duration(v->info->interval_ns).text);
+}
+
+int view_open(const struct cli *cli, struct view *v)
+{
+	struct error err;
+	int r = view_load(cli->config, v, &err);
+
+	if (r < 0)
+		return cli_fail(cli, r == -ENOENT ? CLI_STALE : CLI_FAILED, "%s", err.text);
+	if (!v->stale)
+		return CLI_DONE;
+	view_stale_sentence(v, &err);
+	return cli_fail(cli, CLI_STALE, "%s", err.text);
+}
+
+char *view_host_name(const struct view *v)
+{
+	struct snapshot_row host;
+
+	if (v->info->rows[SCOPE_HOST] == 0 || snapshot_row(v->snapshot, SCOPE_HOST, 0, &host) < 0 ||
+		!*host.text[TEXT_NAME])
+		return NULL;
+	return text_clean(host.text[TEXT_NAME]);
+}
+
+static bool group_matches(const char *groups, const char *pattern)
+{
+	size_t len;
+
+	for_each_line(groups, line, len)
+	{
+		_cleanup_free_ char *group = strndup(line, len);
+
+		if (group && fnmatch(pattern, group, 0) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool instance_matches(const struct snapshot_row *row, char *const *patterns, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (fnmatch(patterns[i], row->text[TEXT_HANDLE], 0) == 0 ||
+			fnmatch(patterns[i], row->text[TEXT_HOSTNAME], 0) == 0 ||
+			group_matches(row->text[TEXT_GROUPS], patterns[i]))
+			return true;
+	return n == 0;
+}
+
+static int by_handle(const void *a, const void *b)
+{
+	const struct row_match *x = a, *y = b;
+
+	return strcmp(x->fixed.text[TEXT_HANDLE], y->fixed.text[TEXT_HANDLE]);
+}
+
+ssize_t view_instances(
+	const struct view *v, char *const *patterns, size_t n, struct row_match **ret)
+{
+	size_t rows = v->info->rows[SCOPE_INSTANCE], found = 0;
+	struct row_match *matches = calloc(rows + 1, sizeof(*matches));
+
+	if (!matches)
+		return -ENOMEM;
+	for (size_t row = 0; row < rows; row++) {
+		struct row_match *m = &matches[found];
+
+		m->row = row;
+		if (snapshot_row(v->snapshot, SCOPE_INSTANCE, row, &m->fixed) == 0 &&
+			instance_matches(&m->fixed, patterns, n))
+			found++;
+	}
+	qsort(matches, found, sizeof(*matches), by_handle);
+	*ret = matches;
+	return (ssize_t)found;
+}
