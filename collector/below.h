@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "../lib/util.h"
+#include "instance.h"
+
+/*
+ * What cgroups below an instance's own count: v1 charges an OOM kill to the cgroup of the victim
+ * and a refused fork to that of the forking task, not to the one whose limit was hit
+ * (mm/oom_kill.c, kernel/cgroup/pids.c; observed on 6.18). Summed on a slow cycle in the services
+ * thread, up to a cap of cgroups per instance; a count stays when its cgroup goes. Where no pids
+ * controller is mounted (Linux before 4.3), tasks are counted here as well.
+ */
+#define BELOW_CGROUPS_MAX 64
+#define BELOW_DEPTH_MAX   5
+
+struct below;
+
+int below_new(const struct hierarchies *h, struct below **ret);
+void below_free(struct below *b);
+DEFINE_CLEANUP(struct below *, below_free)
+
+/* An instance appeared (with a new run its counts begin at 0) or disappeared. */
+void below_appeared(struct below *b, const struct identity *id);
+void below_disappeared(struct below *b, uint32_t index, uint64_t run);
+
+/* One pass over all instances; reports each count that is not 0. */
+void below_pass(struct below *b,
+	void (*report)(void *data, uint32_t index, uint64_t run, enum metric_id id, uint64_t count),
+	void *data);

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "services.h"
+
+/* What the helper processes say (docs/helpers.md), and keeping them alive. */
+
+#define STOP_PATIENCE_NS (2 * NSEC_PER_SEC)
+
+static uint64_t number_of(json_t *object, const char *key)
+{
+	json_int_t n = json_integer_value(json_object_get(object, key));
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+static const char *text_of(json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+static struct value value_in(json_t *object, const char *key)
+{
+	json_t *item = json_object_get(object, key);
+
+	if (!item)
+		return value_absent();
+	return json_is_null(item) ? value_unlimited() : value_of(number_of(object, key));
+}
+
+static void set_fact(struct services *s, enum metric_id id, uint64_t number)
+{
+	s->facts.values[id] = value_of(number);
+	s->facts_changed = true;
+}
+
+static void take_cost(struct services *s, enum helper_id which, json_t *message)
+{
+	s->helper_cpu_ns[which] = number_of(message, "cpu_ns");
+	s->helper_rss[which] = number_of(message, "rss_bytes");
+	s->facts.helpers_cpu_ns = s->facts.helpers_rss = 0;
+	for (size_t i = 0; i < HELPERS; i++) {
+		s->facts.helpers_cpu_ns += s->helper_cpu_ns[i];
+		s->facts.helpers_rss += s->helper_rss[i];
+	}
+	s->facts_changed = true;
+}
+
+static void store_message(struct services *s, const char *op, json_t *message)
+{
+	struct complaint *c = &s->helper_complaint[HELPER_STORE];
+
+	if (!strcmp(op, "flushed")) {
+		const char *error = text_of(message, "error");
+
+		s->flushed_id = MAX(s->flushed_id, number_of(message, "id"));
+		if (error[0])
+			services_error(s, c, "%s", error);
+		else
+			complaint_over(c, "samples are stored again");
+	} else if (!strcmp(op, "stats")) {
+		set_fact(s, METRIC_STORE_FILES, number_of(message, "files"));
+		set_fact(s, METRIC_STORE_SIZE, number_of(message, "bytes"));
+		set_fact(s, METRIC_STORE_SIZE_LIMIT, number_of(message, "bytes_max"));
+		set_fact(s, METRIC_STORE_ERRORS, number_of(message, "errors"));
+		set_fact(s, METRIC_STORE_REFUSED_INSTANCES, number_of(message, "refused"));
+		set_fact(s, METRIC_STORE_DAMAGED_FILES, number_of(message, "quarantined"));
+		set_fact(s, METRIC_STORE_REMOVED_FILES, number_of(message, "removed"));
+		take_cost(s, HELPER_STORE, message);
+	}
+}
+
+static void disk_message(struct services *s, const char *op, json_t *message)
+{
+	uint64_t run = strtoull(text_of(message, "run"), NULL, 16);
+	json_t *fs = json_object_get(message, "fs");
+	struct disk_figures figures = {
+		.used = value_of(number_of(message, "used")),
+		.limit = value_in(message, "limit"),
+		.inodes = value_in(message, "inodes"),
+		.time_ns = number_of(message, "time_ns"),
+		.walking = !strcmp(op, "progress"),
+		.progress = number_of(message, "files"),
+	};
+	struct filesystem filesystem = {
+		.device = (char *)text_of(fs, "device"),
+		.mount = (char *)text_of(fs, "mount"),
+		.type = (char *)text_of(fs, "type"),
+		.size = number_of(fs, "size"),
+		.used = number_of(fs, "used"),
+		.available = number_of(fs, "available"),
+		.inodes = number_of(fs, "inodes"),
+		.used_inodes = number_of(fs, "inodes_used"),
+	};
+
+	snprintf(figures.method, sizeof(figures.method), "%s", text_of(message, "method"));
+	sampler_post_disk(
+		s->sampler, number_of(message, "id"), run, &figures, fs ? &filesystem : NULL);
+}
+
+static void walk_message(struct services *s, const char *op, json_t *message)
+{
+	if (!strcmp(op, "disk") || !strcmp(op, "progress")) {
+		disk_message(s, op, message);
+	} else if (!strcmp(op, "maps")) {
+		set_fact(s, METRIC_HOST_MAP_COUNT, number_of(message, "max"));
+	} else if (!strcmp(op, "stats")) {
+		s->stuck[HELPER_WALK] = number_of(message, "stuck");
+		take_cost(s, HELPER_WALK, message);
+	}
+}
+
+static void take_message(struct services *s, enum helper_id which, const char *text)
+{
+	json_error_t where;
+	json_t *message = json_loads(text, 0, &where);
+	const char *op = text_of(message, "op");
+
+	if (!message)
+		services_error(s, &s->helper_complaint[which],
+			"%s sent a message that is not JSON: %s", s->helper[which].program,
+			where.text);
+	else if (which == HELPER_STORE)
+		store_message(s, op, message);
+	else if (which == HELPER_WALK)
+		walk_message(s, op, message);
+	else if (!strcmp(op, "stats"))
+		take_cost(s, which, message);
+	else
+		discovery_lxc_answer(s->discovery, text);
+	json_decref(message);
+}
+
+void helpers_read(struct services *s, enum helper_id which)
+{
+	_cleanup_free_ char *buf = malloc(HELPER_MESSAGE_MAX + 1);
+
+	/* A bounded number per turn, so that a chatty helper cannot hold up the others. */
+	for (int i = 0; buf && i < 256; i++) {
+		ssize_t n = helper_receive(s->helper[which].fd, buf, HELPER_MESSAGE_MAX + 1);
+
+		if (n == -EAGAIN)
+			return;
+		if (n <= 0) {
+			/* Its exit is gathered now or when SIGCHLD comes; till then nobody talks.
+			 */
+			helpers_reap(s, now_ns(CLOCK_MONOTONIC));
+			if (s->helper[which].pid != 0)
+				s->helper[which].fd = close_fd(s->helper[which].fd);
+			return;
+		}
+		take_message(s, which, buf);
+	}
+}
+
+/* Tells the walk helper about instances that it does not know yet. */
+void helpers_tell_walk(struct services *s)
+{
+	for (size_t i = 0; i < s->n_live; i++) {
+		struct live *live = &s->live[i];
+		char text[256];
+
+		if (live->told || s->helper[HELPER_WALK].fd < 0)
+			continue;
+		snprintf(text, sizeof(text),
+			"{\"op\":\"watch\",\"id\":%" PRIu32 ",\"run\":\"%" PRIx64
+			"\",\"init\":%d,\"starttime\":%" PRIu64 "}",
+			live->index, live->run, live->init, live->starttime);
+		if (helper_send(&s->helper[HELPER_WALK], text) < 0)
+			return;
+		live->told = true;
+	}
+}
+
+static void started(struct services *s, enum helper_id which)
+{
+	if (which == HELPER_LXC)
+		discovery_lxc_restarted(s->discovery);
+	if (which == HELPER_STORE)
+		/* A flush that the old one did not answer is asked again. */
+		s->flush_due_ns = s->flush_id > s->flushed_id ? 0 : s->flush_due_ns;
+	if (which == HELPER_WALK)
+		for (size_t i = 0; i < s->n_live; i++)
+			s->live[i].told = false;
+}
+
+void helpers_tick(struct services *s, uint64_t now)
+{
+	for (size_t i = 0; i < HELPERS; i++) {
+		struct helper *h = &s->helper[i];
+		struct error err;
+
+		if (h->pid != 0 || now < h->start_again_ns)
+			continue;
+		if (helper_start(h, s->config_path, &err) < 0) {
+			services_error(s, &s->helper_complaint[i], "%s", err.text);
+			continue;
+		}
+		started(s, i);
+	}
+	helpers_tell_walk(s);
+}
+
+void helpers_reap(struct services *s, uint64_t now)
+{
+	for (size_t i = 0; i < HELPERS; i++)
+		if (s->helper[i].pid != 0 && helper_ended(&s->helper[i], now) && !s->stopping)
+			services_error(s, &s->helper_complaint[i],
+				"%s has ended, it is started again in %" PRIu64 " s",
+				s->helper[i].program, s->helper[i].pause_ns / NSEC_PER_SEC);
+}
+
+void helpers_stop(struct services *s)
+{
+	for (size_t i = 0; i < HELPERS; i++)
+		helper_stop(&s->helper[i], STOP_PATIENCE_NS);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "../lib/config.h"
+#include "../lib/index.h"
+#include "../lib/log.h"
+#include "below.h"
+#include "control.h"
+#include "discovery.h"
+#include "helper.h"
+#include "sampler.h"
+
+/*
+ * The services thread (the process's first): everything but sampling. Discovery, the helper
+ * processes, the control socket, signals. One poll loop, nothing in it blocks.
+ */
+enum helper_id {
+	HELPER_LXC,
+	HELPER_STORE,
+	HELPER_WALK,
+	HELPERS
+};
+
+/* An instance that runs, as far as the walk helper has to know it. */
+struct live {
+	uint32_t index;
+	uint64_t run;
+	pid_t init;
+	uint64_t starttime;
+	bool told; /* the helper has it */
+};
+
+struct services {
+	struct config *config;
+	const char *config_path;
+	bool once; /* end after the first cycle */
+	struct sampler *sampler;
+	struct discovery *discovery;
+	struct index *index;
+	struct below *below;
+	struct control *control;
+	struct helper helper[HELPERS];
+	struct complaint helper_complaint[HELPERS];
+	struct live *live; /* ascending index */
+	size_t n_live, live_size;
+	struct outside_facts facts;
+	uint64_t helper_cpu_ns[HELPERS], helper_rss[HELPERS], stuck[HELPERS];
+	struct value map_count;
+	bool facts_changed;
+	uint64_t discovery_due_ns, below_due_ns, flush_due_ns, watchdog_due_ns, facts_due_ns;
+	uint64_t flush_id, flushed_id; /* last asked, last answered */
+	int signal_fd;
+	bool stopping;
+	char last_error[ERROR_MAX];
+	uint64_t last_error_s;
+};
+
+/* Runs until SIGTERM, SIGINT or, with once, until one cycle is stored. 0 or a negative errno. */
+int services_run(struct services *s, struct error *err);
+
+/* Makes the discovery that talks to these services; config, index and sampler stand already. */
+int services_init_discovery(struct services *s, const struct hierarchies *h, struct error *err);
+
+/* A new flush for whoever asks; the number is answered in flushed_id. */
+uint64_t services_flush(struct services *s);
+/* Keeps the sentence for `loadcell status` and logs it. */
+void services_error(struct services *s, struct complaint *c, const char *format, ...)
+	_printf_(3, 4);
+
+/* helpers.c: starting, stopping and understanding the helper processes. */
+void helpers_tick(struct services *s, uint64_t now);
+void helpers_read(struct services *s, enum helper_id which);
+void helpers_reap(struct services *s, uint64_t now);
+void helpers_stop(struct services *s);
+void helpers_tell_walk(struct services *s);
