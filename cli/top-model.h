@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "../lib/config.h"
+#include "../lib/snapshot.h"
+
+/*
+ * What `loadcell top` knows: the current snapshot, the counters of the one before it, and the rows
+ * that are shown, filtered and sorted. No terminal and no clock in here.
+ */
+
+/* Columns in their order on the screen; the table stands in top-columns.c. */
+enum top_column_id {
+	COLUMN_NAME,
+	COLUMN_CPU,
+	COLUMN_MEMORY,
+	COLUMN_PIDS,
+	COLUMN_READ,
+	COLUMN_WRITE,
+	COLUMN_RECEIVE,
+	COLUMN_TRANSMIT,
+	COLUMN_PRESSURE_CPU,
+	COLUMN_PRESSURE_MEMORY,
+	COLUMN_PRESSURE_IO,
+	COLUMN_THROTTLED,
+	COLUMN_DISK,
+	COLUMN_UPTIME,
+	COLUMN_OOM,
+	COLUMN_HOSTNAME,
+	COLUMN_GROUPS,
+	COLUMN_COUNT,
+};
+
+enum top_level {
+	LEVEL_NORMAL,
+	LEVEL_WARNING,
+	LEVEL_CRITICAL
+};
+
+#define TOP_NOT_BEFORE SIZE_MAX
+
+struct top_row {
+	size_t row;      /* in the snapshot */
+	size_t previous; /* in the sample before; TOP_NOT_BEFORE: not there, or another run */
+	uint32_t index;
+	uint64_t run;
+	const char *handle, *hostname, *groups; /* the snapshot's */
+	struct value value[COLUMN_COUNT];       /* what a column sorts by; texts: absent */
+	struct value ratio[COLUMN_COUNT]; /* fill or share in billionths, for bars and levels */
+	enum top_level level[COLUMN_COUNT];
+	enum top_level worst; /* over all columns, shown or not */
+};
+
+/* The values of one cycle, detached from the file they came from. */
+struct top_sample {
+	uint64_t monotonic_ns, sequence;
+	uint64_t boot;        /* monotonic times of one boot only can be compared */
+	uint64_t *key;        /* per row: its index, then its run */
+	struct value *values; /* per row: one per slot of SCOPE_INSTANCE */
+	size_t rows;
+};
+
+#define TOP_FILTER_MAX 128
+
+struct top_model {
+	struct snapshot *snapshot;   /* NULL: none could be read yet */
+	struct stat file;            /* of it, to see that nothing new was published */
+	struct error error;          /* why the last attempt failed; "": it did not */
+	const struct config *config; /* says when data is stale */
+	uint64_t age_ns;
+	struct top_sample current, previous;
+	uint64_t elapsed_ns; /* between the two; 0: no rates */
+	struct value host_cores, host_memory;
+
+	struct top_row *all; /* in the snapshot's order */
+	size_t all_count;
+	struct top_row **shown; /* filtered and sorted */
+	size_t shown_count;
+	size_t longest[COLUMN_COUNT]; /* text in a column, in terminal columns */
+
+	enum top_column_id sort;
+	bool ascending;
+	char filter[TOP_FILTER_MAX];
+};
+
+void top_model_free(struct top_model *m);
+
+/* Looks at the file again. 1: a new sample was read, 0: the same as before, negative: m->error
+ * says why not; what was read before stays. */
+int top_model_refresh(struct top_model *m, const char *path);
+/* Takes over s as the current sample; the current one becomes the one before. */
+int top_model_take(struct top_model *m, struct snapshot *s);
+/* Of the last good sample. */
+bool top_model_is_stale(const struct top_model *m);
+
+/* Filters and sorts again after sort, ascending or filter were changed. */
+void top_model_arrange(struct top_model *m);
+/* The first time a column is chosen its natural direction holds, the second time the other. */
+void top_model_sort_by(struct top_model *m, enum top_column_id column);
+
+struct value top_host_value(const struct top_model *m, unsigned int metric_id);
+struct value top_row_value(const struct top_model *m, const struct top_row *r, unsigned int id);
+/* The rise of a counter between the two samples, absent after a restart or when it fell. */
+struct value top_row_rise(const struct top_model *m, const struct top_row *r, unsigned int id);
+/* The same per second, in the inner scale of the unit (seconds: billionths of one second). */
+struct value top_row_rate(const struct top_model *m, const struct top_row *r, unsigned int id);
+/* a / b in billionths; absent when one of them is or b is 0. */
+struct value top_ratio(struct value a, struct value b);
+
+/* True when text matches: a glob when the pattern has *, ? or [, else a part of it; no case. */
+bool top_match(const char *pattern, const char *text);
+
+struct top_column {
+	const char *title;
+	char key;                   /* sorts by it */
+	bool text;                  /* left-aligned, sorted as text, ascending at first */
+	unsigned char width;        /* at least */
+	unsigned char most;         /* at most */
+	unsigned char bar;          /* of width: the least bar before the figures; 0: none */
+	unsigned char priority;     /* 0 is shown first */
+	uint64_t warning, critical; /* above this ratio; 0: no colour */
+	const char *help;
+	struct value (*value)(const struct top_model *m, const struct top_row *r);
+	struct value (*ratio)(const struct top_model *m, const struct top_row *r);
+	/* The figures, in at most width columns where they can be so short. */
+	void (*format)(const struct top_model *m, const struct top_row *r, size_t width, char *buf,
+		size_t size);
+	const char *(*string)(const struct top_row *r); /* texts: newlines part the groups */
+};
+
+extern const struct top_column top_columns[COLUMN_COUNT];
