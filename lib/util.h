@@ -8,14 +8,15 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The small private libc: scope-bound cleanup, reading whole files, and a few strings. */
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a)  (sizeof(a) / sizeof((a)[0]))
 #define _printf_(f, a) __attribute__((format(printf, f, a)))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)      ((a) < (b) ? (a) : (b))
+#define MAX(a, b)      ((a) > (b) ? (a) : (b))
 
 /* Makes cleanup_NAME() from a destructor that accepts NULL: `_cleanup_(snapshot_close) ...`. */
 #define DEFINE_CLEANUP(type, destructor)                                                           \
