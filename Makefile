@@ -11,8 +11,12 @@ VERSION := 0.1.0
 DEPS    ?= yes
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-	-Wold-style-definition -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Wnull-dereference \
-	-Wcast-align -Wimplicit-fallthrough -Wredundant-decls -Wno-unused-parameter
+	-Wold-style-definition -Wpointer-arith -Wwrite-strings -Wvla -Wundef \
+	-Wnull-dereference -Wformat-security -Wfloat-equal -Wimplicit-fallthrough -Wredundant-decls \
+	-Wno-unused-parameter
+ifneq ($(findstring gcc,$(CC)),)
+WARN += -Wlogical-op -Wduplicated-cond
+endif
 OPT  ?= -O2 -g
 HARD := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DLIBEXEC='"$(LIBEXEC)"' \
