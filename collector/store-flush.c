@@ -1,0 +1,701 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <time.h>
+
+#include "store-internal.h"
+
+#define BATCH_BYTES (8 * 1024 * 1024)
+
+#define FUTURE_US  (UINT64_C(3600) * 1000000)
+#define DEATHS_MAX 3
+/* Below, a copy-on-write file system could fail a write to a mapped file, which is a SIGBUS. */
+#define COW_RESERVE    (16 * 1024 * 1024)
+#define COW_PER_FILE   (64 * 1024)
+#define BTRFS_MAGIC    0x9123683e
+#define ZFS_MAGIC      0x2fc12fc1
+#define BCACHEFS_MAGIC 0xca451a4e
+
+/* Where one row stands in a batch. */
+struct batch_row {
+	uint32_t number;
+	uint32_t record;
+	size_t pos;
+};
+
+struct batch {
+	struct ring_record record[STORE_RECORDS_MAX];
+	size_t records;
+	struct batch_row *row;
+	size_t rows, size;
+	struct value values[METRIC_ID_END];
+};
+
+int store_error(struct store *s, int code, const char *format, ...)
+{
+	va_list ap;
+
+	s->stats.errors++;
+	if (s->error.text[0])
+		return code;
+	va_start(ap, format);
+	vsnprintf(s->error.text, sizeof(s->error.text), format, ap);
+	va_end(ap);
+	return code;
+}
+
+/* --- one instance ---------------------------------------------------------------------------- */
+
+/* Another try at the next flush; until then this file gets no later samples either. */
+static void hold(struct store *s, struct store_file *f, int code, const char *sentence)
+{
+	store_error(s, code, "%s", sentence);
+	complain(&s->disk, "%s", sentence);
+	f->held = s->flush;
+	s->hold = true;
+}
+
+static void set_aside(struct store *s, struct store_file *f, const char *suffix, const char *why)
+{
+	int r = store_table_set_aside(s, f, suffix);
+
+	if (r < 0) {
+		char text[ERROR_MAX];
+
+		snprintf(text, sizeof(text), "cannot set %s aside: %s", f->name, strerror(-r));
+		hold(s, f, r, text);
+		return;
+	}
+	log_warning("%s; it is kept as %s.%s and a new one begins", why, f->name, suffix);
+}
+
+static void set_damaged_aside(struct store *s, struct store_file *f, const char *why)
+{
+	char suffix[64];
+
+	snprintf(suffix, sizeof(suffix), "damaged-%ju", (uintmax_t)time(NULL));
+	s->stats.quarantined++;
+	set_aside(s, f, suffix, why);
+}
+
+/* A file that cannot go on is set aside; a new one then begins. */
+static void check_view(struct store *s, struct store_file *f, const struct store_layout *l,
+	const struct rrd_view *view)
+{
+	char suffix[64], why[ERROR_MAX];
+
+	if (view->step != l->step) {
+		snprintf(suffix, sizeof(suffix), "step-%ju", (uintmax_t)view->step);
+		snprintf(why, sizeof(why), "%s has steps of %ju s, samples come every %ju s",
+			f->name, (uintmax_t)view->step, (uintmax_t)l->step);
+		set_aside(s, f, suffix, why);
+	} else if (view->last_us > now_ns(CLOCK_REALTIME) / 1000 + FUTURE_US) {
+		snprintf(
+			suffix, sizeof(suffix), "future-%ju", (uintmax_t)(view->last_us / 1000000));
+		snprintf(why, sizeof(why), "the last sample of %s is more than an hour ahead",
+			f->name);
+		set_aside(s, f, suffix, why);
+	}
+}
+
+static void widen(
+	struct store *s, struct store_file *f, const struct store_layout *l, struct rrd_view *view)
+{
+	struct error err;
+	int r;
+
+	if (!view->missing || s->widened)
+		return;
+	s->widened = true;
+	r = rrd_file_widen(s, f->name, l, view, &err);
+	if (r < 0)
+		complain(&s->narrow, "%s", err.text);
+	else
+		complaint_over(&s->narrow, "data sources can be added to RRDs again");
+	/* Also after a failure: the file may be the old one or the new one. */
+	r = rrd_file_look(s, f->name, l, view, &err);
+	if (r < 0)
+		hold(s, f, r, err.text);
+}
+
+static int create(struct store *s, struct store_file *f, struct store_layout *l, uint64_t first_us)
+{
+	struct error err = {""};
+	uint64_t bytes = 0;
+	int r = s->full ? -ENOSPC : rrd_file_create(s, f->name, l, first_us, &bytes, &err);
+
+	if (!r) {
+		store_table_account(&s->table, f, true, bytes);
+		f->run = 0;
+		return 0;
+	}
+	if (r == -EDQUOT && !err.text[0]) {
+		s->stats.refused++;
+		return r;
+	}
+	if (s->full)
+		f->held = s->flush;
+	else
+		hold(s, f, r, err.text);
+	s->full = true;
+	return r;
+}
+
+/* Makes sure that f has a whole file of this layout and looks at it. */
+static int prepare(struct store *s, struct store_file *f, struct store_layout *l, uint64_t first_us,
+	struct rrd_view *view)
+{
+	struct error err = {""};
+	int r = f->exists ? rrd_file_look(s, f->name, l, view, &err) : -ENOENT;
+
+	if (r == -EBADMSG)
+		set_damaged_aside(s, f, err.text);
+	else if (r == -ENOENT)
+		store_table_account(&s->table, f, false, 0);
+	else if (r < 0)
+		hold(s, f, r, err.text);
+	else
+		check_view(s, f, l, view);
+	if (f->held == s->flush)
+		return -EIO;
+	if (f->exists) {
+		widen(s, f, l, view);
+		return f->held == s->flush ? -EIO : 0;
+	}
+	r = create(s, f, l, first_us);
+	if (r < 0)
+		return r;
+	r = rrd_file_look(s, f->name, l, view, &err);
+	if (r < 0)
+		hold(s, f, r, err.text);
+	return r;
+}
+
+/* What an update will have stored when it has succeeded. */
+struct progress {
+	uint64_t last_us, run, interfaces;
+	uint64_t samples, skipped;
+};
+
+/* librrd cuts its microseconds, so a stored time may read back one lower. */
+static bool is_stored(uint64_t time_us, uint64_t last_us)
+{
+	return time_us <= last_us + 1;
+}
+
+static void add_sample(struct row_writer *w, const struct store_layout *l, struct progress *p,
+	uint64_t time_us, uint64_t run)
+{
+	enum sample_break unknown = BREAK_NONE;
+	uint64_t interfaces = row_writer_interfaces(w);
+
+	if (is_stored(time_us, p->last_us)) {
+		p->skipped++;
+		return;
+	}
+	/* Beyond the heartbeat librrd itself forgets the old counters. */
+	if (p->run != run && time_us - p->last_us <= l->heartbeat * 1000000) {
+		if (l->step >= 4)
+			row_writer_restart(w, p->last_us, time_us);
+		else
+			unknown = BREAK_COUNTERS;
+	} else if (p->interfaces && p->interfaces != interfaces) {
+		/* Another interface may count under this name now. */
+		unknown = BREAK_INTERFACES;
+	}
+	row_writer_line(w, time_us, unknown);
+	p->last_us = time_us;
+	p->run = run;
+	p->interfaces = interfaces;
+	p->samples++;
+}
+
+/* Reads one record's rows of one instance into the writer; false when there is no main row. */
+static bool read_sample(struct store *s, const struct batch_row **row, const struct batch_row *end,
+	uint64_t *ret_run)
+{
+	const struct ring_record *record = &s->batch->record[(*row)->record];
+	uint32_t which = (*row)->record;
+	bool found = false;
+	struct ring_row r;
+
+	row_writer_sample(s->writer);
+	for (; *row < end && (*row)->record == which; (*row)++) {
+		size_t pos = (*row)->pos;
+
+		if (ring_record_next(
+			    record, &pos, &r, s->batch->values, ARRAY_SIZE(s->batch->values)) != 1)
+			continue;
+		row_writer_values(s->writer, &r, s->batch->values);
+		if (r.scope == SCOPE_INTERFACE)
+			continue;
+		found = true;
+		*ret_run = r.run;
+	}
+	return found;
+}
+
+static int write_lines(struct store *s, struct store_file *f, const struct rrd_view *view,
+	const struct progress *p)
+{
+	struct error err;
+	const char **line;
+	size_t n = row_writer_lines(s->writer, &line);
+	int r = n ? rrd_file_update(s, f->name, view, n, line, &err) : 0;
+
+	s->stats.skipped += p->skipped;
+	if (r < 0) {
+		hold(s, f, r, err.text);
+		return r;
+	}
+	s->stats.samples += p->samples;
+	f->last_s = p->last_us / 1000000;
+	f->run = p->run;
+	f->interfaces = p->interfaces;
+	return 0;
+}
+
+static void store_file_rows(
+	struct store *s, const struct batch_row *row, const struct batch_row *end)
+{
+	struct store_layout *l =
+		&s->layout[row->number == STORE_HOST ? LAYOUT_HOST : LAYOUT_INSTANCE];
+	uint64_t first_us = s->batch->record[row->record].time_ns / 1000;
+	struct store_file *f = store_table_get(s, row->number);
+	struct progress p = {0};
+	struct rrd_view view;
+
+	if (!f) {
+		s->stats.skipped++;
+		complain(&s->unnamed, "instance %u is not in the index: not stored", row->number);
+		return;
+	}
+	f->seen = s->flush;
+	if (f->held == s->flush || prepare(s, f, l, first_us, &view) < 0)
+		return;
+	p.last_us = view.last_us;
+	p.run = f->run;
+	p.interfaces = f->interfaces;
+	row_writer_begin(s->writer, l, view.column, view.sources);
+	while (row < end) {
+		uint64_t time_us = s->batch->record[row->record].time_ns / 1000, run = 0;
+
+		if (read_sample(s, &row, end, &run))
+			add_sample(s->writer, l, &p, time_us, run);
+	}
+	write_lines(s, f, &view, &p);
+}
+
+/* --- batches --------------------------------------------------------------------------------- */
+
+static int add_batch_row(struct batch *b, uint32_t number, size_t record, size_t pos)
+{
+	if (b->rows == b->size) {
+		size_t size = MAX(b->size * 2, 1024);
+		struct batch_row *row = realloc(b->row, size * sizeof(*row));
+
+		if (!row)
+			return -ENOMEM;
+		b->row = row;
+		b->size = size;
+	}
+	b->row[b->rows++] = (struct batch_row){number, (uint32_t)record, pos};
+	return 0;
+}
+
+/* The file that a row goes to. */
+static bool row_number(const struct ring_row *r, uint32_t *ret)
+{
+	if (r->scope == SCOPE_HOST)
+		*ret = STORE_HOST;
+	else if (r->scope == SCOPE_INSTANCE)
+		*ret = r->index;
+	else if (r->scope == SCOPE_INTERFACE)
+		*ret = r->parent;
+	else
+		return false;
+	return r->scope == SCOPE_HOST || *ret;
+}
+
+static int index_rows(struct store *s, size_t record)
+{
+	struct batch *b = s->batch;
+	const struct ring_record *rec = &b->record[record];
+	size_t pos = 0, before = 0;
+	struct ring_row row;
+	uint32_t number;
+	int r;
+
+	while ((r = ring_record_next(rec, &pos, &row, b->values, ARRAY_SIZE(b->values))) == 1) {
+		if (row_number(&row, &number)) {
+			struct store_file *f = store_table_find(&s->table, number);
+
+			if (f && row.scope != SCOPE_INTERFACE)
+				f->seen = s->flush;
+			if (add_batch_row(b, number, record, before) < 0)
+				return -ENOMEM;
+		}
+		before = pos;
+	}
+	return r;
+}
+
+static int by_file(const void *a, const void *b)
+{
+	const struct batch_row *x = a, *y = b;
+
+	if (x->number != y->number)
+		return x->number < y->number ? -1 : 1;
+	if (x->record != y->record)
+		return x->record < y->record ? -1 : 1;
+	return x->pos < y->pos ? -1 : x->pos > y->pos;
+}
+
+/* Layouts follow the interval that the samples were taken at. */
+static int follow_interval(struct store *s, uint64_t interval_ns)
+{
+	int r = 0;
+
+	if (s->interval_ns == interval_ns)
+		return 0;
+	for (int k = 0; !r && k < LAYOUT_COUNT; k++)
+		r = store_layout_make(&s->layout[k], (enum store_layout_kind)k, interval_ns);
+	s->interval_ns = r ? 0 : interval_ns;
+	return r;
+}
+
+/* Reads records from *seq on, all of one interval. *seq becomes the first that is not in it. */
+static int load_batch(struct store *s, uint64_t *seq, uint64_t end)
+{
+	struct batch *b = s->batch;
+	size_t bytes = 0;
+
+	b->records = b->rows = 0;
+	while (b->records < STORE_RECORDS_MAX && bytes < BATCH_BYTES && *seq < end) {
+		struct ring_record *rec = &b->record[b->records];
+		int r = ring_read(s->ring, *seq, rec);
+
+		if (r == -ENOENT)
+			break;
+		if (r == -EBADMSG) {
+			store_error(s, r, "record %ju of the ring is damaged", (uintmax_t)*seq);
+			(*seq)++;
+			continue;
+		}
+		if (r < 0 && r != -ESTALE)
+			return r;
+		if (b->records && rec->interval_ns != b->record[0].interval_ns)
+			break;
+		*seq = rec->seq + 1;
+		r = index_rows(s, b->records);
+		if (r == -EBADMSG)
+			store_error(s, r, "record %ju of the ring is damaged", (uintmax_t)rec->seq);
+		else if (r < 0)
+			return r;
+		b->records++;
+		bytes += rec->data_len;
+	}
+	if (b->records && follow_interval(s, b->record[0].interval_ns) < 0)
+		return -ENOMEM;
+	qsort(b->row, b->rows, sizeof(*b->row), by_file);
+	return 0;
+}
+
+/* False when asked to stop half way. */
+static bool store_batch(struct store *s)
+{
+	struct batch *b = s->batch;
+
+	for (size_t i = 0, next; i < b->rows; i = next) {
+		for (next = i + 1; next < b->rows && b->row[next].number == b->row[i].number;)
+			next++;
+		if (s->stop && s->stop(s->stop_data))
+			return false;
+		store_file_rows(s, &b->row[i], &b->row[next]);
+	}
+	return true;
+}
+
+/* --- the ring -------------------------------------------------------------------------------- */
+
+static void learn_row(struct store *s, const struct ring_row *row, const struct ring_record *rec)
+{
+	struct store_layout *l =
+		&s->layout[row->scope == SCOPE_HOST ? LAYOUT_HOST : LAYOUT_INSTANCE];
+	uint64_t time_us = rec->time_ns / 1000;
+	struct store_file *f;
+	struct rrd_view view;
+	struct error err;
+	uint32_t number;
+
+	if (row->scope == SCOPE_INTERFACE || !row_number(row, &number))
+		return;
+	f = store_table_get(s, number);
+	if (!f || !f->exists || f->run || rrd_file_look(s, f->name, l, &view, &err) < 0)
+		return;
+	if (is_stored(time_us, view.last_us) && is_stored(view.last_us, time_us)) {
+		f->run = row->run;
+		f->learning = rec->seq + 1;
+		f->interfaces = FNV64_START;
+	}
+}
+
+static void learn_interface(struct store *s, const struct ring_row *row, uint64_t seq)
+{
+	struct store_file *f =
+		row->scope == SCOPE_INTERFACE ? store_table_find(&s->table, row->parent) : NULL;
+
+	if (f && f->learning == seq + 1)
+		f->interfaces = interfaces_hash(f->interfaces, row);
+}
+
+/*
+ * The ring remembers longer than the RRDs' last update is old: the record of that very time tells
+ * to which run and interfaces it belonged, so that a restarted store neither misses a restart nor
+ * invents one.
+ */
+static void learn_runs(struct store *s, const struct ring_status *st)
+{
+	struct value *values = s->batch->values;
+	struct ring_record *rec = &s->record;
+	struct ring_row row;
+
+	for (uint64_t seq = st->first_seq; seq < st->next_seq; seq = MAX(seq, rec->seq) + 1) {
+		int r = ring_read(s->ring, seq, rec);
+		size_t pos;
+
+		if (r == -ENOENT)
+			break;
+		if ((r < 0 && r != -ESTALE) || follow_interval(s, rec->interval_ns) < 0)
+			continue;
+		for (pos = 0; ring_record_next(rec, &pos, &row, values, METRIC_ID_END) == 1;)
+			learn_row(s, &row, rec);
+		for (pos = 0; ring_record_next(rec, &pos, &row, values, METRIC_ID_END) == 1;)
+			learn_interface(s, &row, rec->seq);
+	}
+}
+
+/* Instances of the newest record are alive, however far back the first batch begins. */
+static void mark_live(struct store *s, uint64_t seq)
+{
+	size_t pos = 0;
+	struct ring_row row;
+	uint32_t number;
+
+	if (ring_read(s->ring, seq, &s->record) < 0)
+		return;
+	while (ring_record_next(&s->record, &pos, &row, s->batch->values, METRIC_ID_END) == 1) {
+		struct store_file *f =
+			row_number(&row, &number) ? store_table_find(&s->table, number) : NULL;
+
+		if (f)
+			f->seen = s->flush;
+	}
+}
+
+static bool has_space(struct store *s)
+{
+	struct statfs fs;
+
+	if (fstatfs(s->rrd_fd, &fs) < 0 ||
+		(fs.f_type != (__fsword_t)BTRFS_MAGIC && fs.f_type != (__fsword_t)ZFS_MAGIC &&
+			fs.f_type != (__fsword_t)BCACHEFS_MAGIC))
+		return true;
+	return (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize >=
+	       COW_RESERVE + s->table.files * COW_PER_FILE;
+}
+
+/* Takes over all records of the mapped ring that were complete when it began. */
+static int drain(struct store *s)
+{
+	struct ring_status st;
+	uint64_t seq;
+
+	ring_status(s->ring, &st);
+	seq = MAX(st.cursor_seq, st.first_seq);
+	if (seq < st.next_seq)
+		mark_live(s, st.next_seq - 1);
+	while (seq < st.next_seq) {
+		uint64_t before = seq;
+		int r = load_batch(s, &seq, st.next_seq);
+
+		if (r < 0)
+			return store_error(s, r, "cannot read the ring: %s", strerror(-r));
+		if (!store_batch(s))
+			return -EINTR;
+		if (!s->hold)
+			ring_set_cursor(s->ring, seq);
+		if (seq == before)
+			break;
+	}
+	return 0;
+}
+
+static int open_ring(struct store *s)
+{
+	struct ring_status st;
+	struct error err;
+	int r = ring_open(s->ring_path, true, &s->ring, &err);
+
+	if (r < 0)
+		return store_error(s, r, "%s", err.text);
+	ring_status(s->ring, &st);
+	learn_runs(s, &st);
+	return 0;
+}
+
+/* The collector may have replaced the ring: what the old one still has goes first. */
+static int drain_all(struct store *s)
+{
+	int r = s->ring ? 0 : open_ring(s);
+
+	if (!r)
+		r = drain(s);
+	if (!r && ring_replaced(s->ring) && !s->hold) {
+		ring_close(TAKE_PTR(s->ring));
+		r = open_ring(s);
+		if (!r)
+			r = drain(s);
+	}
+	return r;
+}
+
+int store_flush(struct store *s)
+{
+	uint64_t removed = s->stats.removed;
+	int r;
+
+	s->flush++;
+	s->error.text[0] = 0;
+	s->stats.refused = 0;
+	s->hold = s->full = s->widened = false;
+	if (!has_space(s)) {
+		r = store_error(
+			s, -ENOSPC, "too little space is left in %s to store anything", s->rrd_dir);
+		complain(&s->disk, "%s", s->error.text);
+		return r;
+	}
+	r = drain_all(s);
+	store_table_make_room(s, 0);
+	store_table_sweep(s);
+	if (!r && !s->hold)
+		complaint_over(&s->disk, "the RRDs take samples again");
+	if (s->stats.removed > removed)
+		log_notice("removed %ju files of ended instances to stay below data_max",
+			(uintmax_t)(s->stats.removed - removed));
+	return r < 0 ? r : s->error.text[0] ? -EIO : 0;
+}
+
+/* --- beginning and end ----------------------------------------------------------------------- */
+
+static void finish_interrupted(struct store *s)
+{
+	char name[STORE_NAME_MAX];
+	int deaths = undo_restore(s->undo, s->rrd_fd, name, sizeof(name));
+
+	if (!deaths)
+		return;
+	log_notice("an update of %s had been interrupted and is done again", name);
+	if (deaths < DEATHS_MAX)
+		return;
+	for (size_t i = 0; i < STORE_BUCKETS; i++)
+		for (struct store_file *f = s->table.bucket[i], *next; f; f = next) {
+			next = f->next;
+			if (f->exists && !strcmp(f->name, name))
+				set_damaged_aside(
+					s, f, "the store died at this RRD again and again");
+		}
+}
+
+static int open_directories(struct store *s, struct error *err)
+{
+	const struct config *c = s->config;
+	struct stat st;
+	int r;
+
+	s->rrd_dir = config_data_path(c, "rrd");
+	s->ring_path = config_run_path(c, "recent");
+	s->index_path = config_data_path(c, "index");
+	if (!s->rrd_dir || !s->ring_path || !s->index_path)
+		return error_set(err, -ENOMEM, "no memory");
+	r = make_directories(s->rrd_dir, 0750);
+	if (r < 0)
+		return error_set(err, r, "cannot make %s: %s", s->rrd_dir, strerror(-r));
+	s->rrd_fd = open(s->rrd_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->rrd_fd < 0 || fstat(s->rrd_fd, &st) < 0)
+		return error_set(err, -errno, "cannot open %s: %s", s->rrd_dir, strerror(errno));
+	/* Files belong to the directory's group, which readers join. */
+	if (!(st.st_mode & S_ISGID) && fchmod(s->rrd_fd, 02750) < 0)
+		return error_set(
+			err, -errno, "cannot set the mode of %s: %s", s->rrd_dir, strerror(errno));
+	return 0;
+}
+
+static int prepare_store(struct store *s, struct error *err)
+{
+	_cleanup_free_ char *undo = config_run_path(s->config, "store.undo");
+	int r = open_directories(s, err);
+
+	if (r < 0)
+		return r;
+	r = undo ? undo_open(undo, &s->undo) : -ENOMEM;
+	if (r < 0)
+		return error_set(err, r, "cannot make %s: %s", undo, strerror(-r));
+	rrd_files_tidy(s);
+	r = store_table_scan(s);
+	if (r < 0)
+		return error_set(err, r, "cannot read %s: %s", s->rrd_dir, strerror(-r));
+	finish_interrupted(s);
+	r = follow_interval(s, s->config->interval_ns);
+	if (r < 0)
+		return error_set(err, r, "cannot lay out RRDs: %s", strerror(-r));
+	s->bytes_max = store_table_max_bytes(s);
+	return 0;
+}
+
+int store_open(const struct config *config, struct store **ret, struct error *err)
+{
+	_cleanup_(store_close) struct store *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return error_set(err, -ENOMEM, "no memory for the store");
+	s->config = config;
+	s->rrd_fd = -1;
+	s->batch = calloc(1, sizeof(*s->batch));
+	s->writer = row_writer_new();
+	if (!s->batch || !s->writer)
+		return error_set(err, -ENOMEM, "no memory for the store");
+	r = prepare_store(s, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(s);
+	return 0;
+}
+
+void store_close(struct store *s)
+{
+	if (s->ring)
+		ring_close(s->ring);
+	if (s->index)
+		index_free(s->index);
+	for (int k = 0; k < LAYOUT_COUNT; k++)
+		store_layout_free(&s->layout[k]);
+	for (size_t i = 0; s->batch && i < STORE_RECORDS_MAX; i++)
+		ring_record_free(&s->batch->record[i]);
+	ring_record_free(&s->record);
+	if (s->batch)
+		free(s->batch->row);
+	free(s->batch);
+	row_writer_free(s->writer);
+	store_table_free(&s->table);
+	undo_close(s->undo);
+	free(s->candidates);
+	free(s->rrd_dir);
+	free(s->ring_path);
+	free(s->index_path);
+	close_fd(s->rrd_fd);
+	free(s);
+}

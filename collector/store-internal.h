@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../lib/config.h"
+#include "../lib/index.h"
+#include "../lib/log.h"
+#include "../lib/metric.h"
+#include "../lib/ring.h"
+
+/*
+ * The store (docs/store.md): moves complete cycles out of the ring into one RRD per instance and
+ * one for the host. store-main.c is the process, store-flush.c reads the ring, store-row.c makes
+ * librrd's words of its rows, store-file.c keeps RRD files whole, store-undo.c makes an update
+ * atomic, store-table.c knows all files and bounds them.
+ */
+/* A batch: the more samples one update takes, the cheaper each is, but its copy costs memory. */
+#define STORE_RECORDS_MAX 24
+#define STORE_SOURCES_MAX 64                  /* data sources of one file */
+#define STORE_HEADER_MAX  65536               /* of one RRD, before its rows */
+#define STORE_NAME_MAX    (RRD_NAME_MAX + 32) /* with ".damaged-TIME" or ".new" */
+#define STORE_HOST        0                   /* the host's number; instances begin at 1 */
+#define STORE_NEVER       UINT64_MAX
+
+/* One data source of a file, where its value is in a ring's row, and how it is printed. */
+struct store_source {
+	char name[DS_NAME_MAX + 1];
+	enum metric_scope scope;
+	size_t slot;
+	int interface; /* 0 and 1: that one, 2: the rest summed */
+	bool counter;
+	bool scaled; /* inner number is billionths of the unit */
+};
+
+/* What all files of a kind have: data sources, step, and the header of a new file. */
+struct store_layout {
+	struct store_source source[STORE_SOURCES_MAX];
+	size_t sources;
+	uint64_t step, heartbeat; /* seconds */
+	char *header;             /* as librrd makes it */
+	size_t header_len;
+	uint64_t file_len;
+	uint64_t header_last_s; /* the header's last update */
+};
+
+enum store_layout_kind {
+	LAYOUT_INSTANCE,
+	LAYOUT_HOST,
+	LAYOUT_COUNT
+};
+
+/* One file below rrd/, or an instance that has none yet. */
+struct store_file {
+	struct store_file *next;
+	char *name;
+	uint32_t number;
+	bool aside; /* damaged or replaced, kept for people */
+	bool exists;
+	bool checked; /* its name is the index's */
+	uint64_t bytes;
+	uint64_t last_s;     /* last update, or the file's time of change */
+	uint64_t seen;       /* flush in which the ring had a row of it; 0: never */
+	uint64_t held;       /* flush in which it failed and shall be tried again */
+	uint64_t run;        /* of the last stored sample; 0: not known */
+	uint64_t interfaces; /* hash of which interfaces it had; 0: not known */
+	uint64_t learning;   /* record that `interfaces` is being learnt from */
+};
+
+#define STORE_BUCKETS 4096
+struct store_table {
+	struct store_file *bucket[STORE_BUCKETS];
+	struct store_file *asides;
+	uint64_t files, bytes; /* below rrd/ */
+};
+
+struct store_stats {
+	uint64_t errors, refused, quarantined, removed, samples, skipped;
+};
+
+struct store_undo; /* store-undo.c */
+
+struct store {
+	const struct config *config;
+	char *rrd_dir, *ring_path, *index_path;
+	int rrd_fd;
+	uint64_t flush;
+	struct ring *ring;
+	struct ring_record record; /* for looking around */
+	struct index *index;
+	uint64_t index_stamp;
+	struct store_layout layout[LAYOUT_COUNT];
+	uint64_t interval_ns; /* that the layouts were made for */
+	struct store_table table;
+	struct store_file **candidates; /* ended instances, oldest first; made when needed */
+	size_t candidate, candidates_len;
+	uint64_t candidates_flush, removed_before;
+	uint64_t others_bytes, others_time_ns; /* below data_dir beside rrd/ */
+	uint64_t bytes_max;
+	struct store_undo *undo;
+	struct batch *batch;
+	struct row_writer *writer;
+	struct store_stats stats;
+	struct error error; /* of this flush; the first one */
+	bool hold;          /* something shall be tried again: the cursor stays */
+	bool full;          /* no creation any more in this flush */
+	bool widened;       /* one file has got data sources in this flush */
+	struct complaint disk, unnamed, narrow;
+	/* Asked between two files; true: end soon, the rest is for another time. */
+	bool (*stop)(void *data);
+	void *stop_data;
+};
+
+/* store-flush.c */
+int store_open(const struct config *config, struct store **ret, struct error *err);
+void store_close(struct store *s);
+DEFINE_CLEANUP(struct store *, store_close)
+/* Stores all that the ring has. 0, or a negative errno with the first sentence in s->error. */
+int store_flush(struct store *s);
+/* Counts an error and keeps the first sentence of this flush; returns code. */
+int store_error(struct store *s, int code, const char *format, ...) _printf_(3, 4);
+
+/* store-row.c: from rows to update lines. */
+int store_layout_make(struct store_layout *l, enum store_layout_kind kind, uint64_t interval_ns);
+void store_layout_free(struct store_layout *l);
+struct row_writer;
+struct row_writer *row_writer_new(void);
+void row_writer_free(struct row_writer *w);
+/* Begins lines for a file whose columns are columns[] (indices into l->source, -1: unknown). */
+void row_writer_begin(
+	struct row_writer *w, const struct store_layout *l, const int *columns, size_t n);
+/* Values of one sample arrive row by row, the interfaces in order. */
+void row_writer_sample(struct row_writer *w);
+void row_writer_values(struct row_writer *w, const struct ring_row *row, const struct value *v);
+uint64_t row_writer_interfaces(const struct row_writer *w);
+uint64_t interfaces_hash(uint64_t hash, const struct ring_row *row);
+/* Ends a sample: one line more. */
+enum sample_break {
+	BREAK_NONE,
+	BREAK_INTERFACES,
+	BREAK_COUNTERS
+};
+void row_writer_line(struct row_writer *w, uint64_t time_us, enum sample_break unknown);
+/* All columns unknown at a time between two runs. */
+void row_writer_restart(struct row_writer *w, uint64_t last_us, uint64_t time_us);
+size_t row_writer_lines(const struct row_writer *w, const char ***ret);
+
+/* store-file.c: files named relative to rrd/. */
+struct rrd_view {
+	char *header; /* in the undo buffer, which makes it the state to return to */
+	size_t header_len;
+	uint64_t file_len;
+	uint64_t inode, last_us, step;
+	size_t sources;
+	int column[STORE_SOURCES_MAX]; /* index into the layout's sources, or -1 */
+	size_t missing;                /* sources of the layout that the file lacks */
+};
+/* 0; -ENOENT; -EBADMSG with a sentence: damaged; other negative errno with a sentence. */
+int rrd_file_look(struct store *s, const char *name, const struct store_layout *l,
+	struct rrd_view *view, struct error *err);
+int rrd_file_create(struct store *s, const char *name, struct store_layout *l, uint64_t first_us,
+	uint64_t *ret_bytes, struct error *err);
+int rrd_file_update(struct store *s, const char *name, const struct rrd_view *view, size_t lines,
+	const char **line, struct error *err);
+/* Adds the data sources that the file lacks; one file per flush. */
+int rrd_file_widen(struct store *s, const char *name, const struct store_layout *l,
+	const struct rrd_view *view, struct error *err);
+/* Removes what a killed store left behind half made. */
+void rrd_files_tidy(struct store *s);
+
+/* store-undo.c: one header beside, in run_dir/store.undo, so that no update is ever half done. */
+int undo_open(const char *path, struct store_undo **ret);
+void undo_close(struct store_undo *u);
+char *undo_header(struct store_undo *u); /* STORE_HEADER_MAX bytes */
+void undo_begin(struct store_undo *u, const char *name, uint64_t inode, size_t header_len);
+void undo_done(struct store_undo *u);
+/* Puts the header back: after a failed update, or at start when a store died in one. Returns how
+ * often in a row a store died at this file, its name in `name`; 0: nothing to do. */
+int undo_restore(struct store_undo *u, int rrd_fd, char *name, size_t size);
+
+/* store-table.c */
+int store_table_scan(struct store *s);
+void store_table_free(struct store_table *t);
+struct store_file *store_table_find(struct store_table *t, uint32_t number);
+/* Finds or makes the entry and checks its name against the index; NULL: it has no name yet. */
+struct store_file *store_table_get(struct store *s, uint32_t number);
+void store_table_account(struct store_table *t, struct store_file *f, bool exists, uint64_t bytes);
+/* Renames the file to NAME.SUFFIX, keeps it as an aside; f then has no file. */
+int store_table_set_aside(struct store *s, struct store_file *f, const char *suffix);
+/* Makes room for `bytes` more below data_max: 0, or -EDQUOT when only live instances are left. */
+int store_table_make_room(struct store *s, uint64_t bytes);
+/* Forgets instances without file that are gone. */
+void store_table_sweep(struct store *s);
+uint64_t store_table_max_bytes(struct store *s);
