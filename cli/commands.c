@@ -14,14 +14,14 @@ static const struct command commands[] = {
 		.run = list_main,
 		.help = "one line per instance",
 		.arguments = "[--json|--csv] [--sort COLUMN] [--reverse] [--wide] [PATTERN ...]",
-		.options =
-			"  PATTERN         only instances whose handle, host name or a group "
-			"matches this glob\n"
-			"  --json          everything, as one JSON document\n"
-			"  --csv           all metrics, one line per instance\n"
-			"  --sort COLUMN   a column's title (cpu, mem%, limit, ...) or a metric\n"
-			"  --reverse       sort the other way round\n"
-			"  --wide          all columns, nothing cut\n",
+		.options = "  PATTERN         only instances whose handle, host name or a group "
+			   "matches this glob\n"
+			   "  --json          everything, as one JSON document\n"
+			   "  --csv           all metrics, one line per instance\n"
+			   "  --sort COLUMN   a column's title (cpu, cpu-limit, mem%, ...) or a "
+			   "metric\n"
+			   "  --reverse       sort the other way round\n"
+			   "  --wide          all columns, nothing cut\n",
 	},
 	{
 		.name = "show",
@@ -124,6 +124,7 @@ int cli_option(const struct cli *cli, int argc, char **argv, const char *shorts,
 {
 	struct option all[OPTIONS_MAX] = {{"help", no_argument, NULL, 'h'}};
 	char letters[2 * OPTIONS_MAX + 3]; /* ':' in front: '?' and ':' tell what is wrong */
+	bool named = false;
 	int c;
 
 	snprintf(letters, sizeof(letters), ":h%s", shorts);
@@ -140,12 +141,16 @@ int cli_option(const struct cli *cli, int argc, char **argv, const char *shorts,
 	}
 	if (c != ':' && c != '?')
 		return c;
+	for (size_t i = 0; all[i].name; i++)
+		named = named || (c == '?' && optopt == all[i].val);
 	if (c == ':')
 		*ret_exit = cli_usage(cli, "%s needs a value", argv[optind - 1]);
-	else if (optopt > ' ' && optopt < 0x7f && !strchr(letters, optopt))
+	else if (optopt && !named)
 		*ret_exit = cli_usage(cli, "there is no option -%c", optopt);
+	else if (optopt)
+		*ret_exit = cli_usage(cli, "%s: this option takes no value", argv[optind - 1]);
 	else
-		*ret_exit = cli_usage(cli, "%s cannot be used here", argv[optind - 1]);
+		*ret_exit = cli_usage(cli, "there is no option %s", argv[optind - 1]);
 	return CLI_OPTION_STOP;
 }
 

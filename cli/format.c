@@ -109,7 +109,7 @@ struct cell cell_duration(uint64_t ns)
 		return cell("%" PRIu64 "%s%" PRIu64 "%s", s / units[i].s, units[i].big, rest,
 			units[i].small);
 	}
-	if (s >= 10 || ns == 0)
+	if (s >= 10 || ns == 0 || (s >= 1 && ns % NSEC_PER_SEC < 100000000))
 		return cell("%" PRIu64 "s", s);
 	if (s >= 1)
 		return cell("%" PRIu64 ".%" PRIu64 "s", s, ns % NSEC_PER_SEC / 100000000);

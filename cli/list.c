@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "list.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -64,7 +65,26 @@ int list_sort_column(const char *name, struct column *ret)
 	return 0;
 }
 
-/* Both counters together, where a column stands for two: the value of one that is absent too. */
+static int bad_column(const struct cli *cli, const char *name)
+{
+	_cleanup_free_ char *keys = NULL;
+	size_t size;
+	FILE *out = open_memstream(&keys, &size);
+
+	if (!out)
+		return cli_fail(cli, CLI_FAILED, "out of memory");
+	for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
+		const char *key = columns[i].key ? columns[i].key : columns[i].title;
+
+		fputs(i ? " " : "", out);
+		for (; *key; key++)
+			putc(tolower((unsigned char)*key), out);
+	}
+	fclose(out);
+	return cli_usage(cli, "no column or metric '%s' to sort by; columns: %s", name, keys);
+}
+
+/* Where a column stands for two metrics their sum; an absent one adds nothing. */
 static struct value column_value(const struct view *v, size_t row, const struct column *c)
 {
 	struct value a = snapshot_value(v->snapshot, SCOPE_INSTANCE, row, c->metric[0]);
@@ -214,7 +234,8 @@ static void put_host(const struct cli *cli, const struct listing *l, bool wide)
 		host ? host : "-", shown ? shown : "", all, all == 1 ? "" : "s",
 		host_cell(v, METRIC_HOST_CPU_USED_CORES).text, host_cell(v, METRIC_HOST_CPUS).text,
 		cell_value(memory, value_minus(total, free), "unlimited").text,
-		cell_value(memory, total, "unlimited").text, cell_duration(v->age_ns).text);
+		cell_value(memory, total, "unlimited").text,
+		cell_duration(v->age_ns - v->age_ns % NSEC_PER_SEC).text);
 	if (line && !wide && text_width(line) > (size_t)cli->width)
 		fit = text_fit(line, (size_t)cli->width, false);
 	fprintf(cli->out, "%s\n", fit ? fit : line ? line : "?");
@@ -293,7 +314,7 @@ static int list_options(const struct cli *cli, int argc, char **argv, struct lis
 			break;
 		case 's':
 			if (list_sort_column(optarg, &o->sorting.column) < 0)
-				return cli_usage(cli, "there is no column '%s' to sort by", optarg);
+				return bad_column(cli, optarg);
 			break;
 		case 'r':
 			o->sorting.reverse = true;

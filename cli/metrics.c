@@ -47,7 +47,7 @@ static void metrics_text(FILE *out)
 					unit_name(m->unit), kind_name(m->kind),
 					m->ds ? ", ds " : "", m->ds ? m->ds : "", m->help);
 				if (!strcmp(s.v1, s.v2))
-					fprintf(out, "       from %s\n", s.v1);
+					fprintf(out, "       both %s\n", s.v1);
 				else
 					fprintf(out, "       v1   %s\n       v2   %s\n", s.v1,
 						s.v2);
@@ -175,7 +175,7 @@ static void put_man_row(FILE *out, const struct metric *m)
 			fprintf(out, ", data source %s", m->ds);
 		putc('\n', out);
 		if (!strcmp(s.v1, s.v2)) {
-			put_man_source(out, "From", s.v1);
+			put_man_source(out, "v1 and v2:", s.v1);
 		} else {
 			put_man_source(out, "v1:", s.v1);
 			put_man_source(out, "v2:", s.v2);

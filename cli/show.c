@@ -81,7 +81,8 @@ static void put_attributes(const struct shown *s)
 		put_attribute(out, "context", fixed->text[TEXT_CONTEXT]);
 	put_namesakes(s);
 	put_lines(out, "note", fixed->text[TEXT_NOTES]);
-	fprintf(out, "  %-12s %s ago\n", "sampled", cell_duration(s->view->age_ns).text);
+	fprintf(out, "  %-12s %s ago\n", "sampled",
+		cell_duration(s->view->age_ns - s->view->age_ns % NSEC_PER_SEC).text);
 }
 
 static void put_cgroups(const struct shown *s)

@@ -135,8 +135,7 @@ static void judge(struct status *s)
 				cell_value(m, v, "unlimited").text, m->help);
 	}
 	if (value_is_number(pending) && pending.number > late_ns)
-		problem(s, CLI_FAILED, next,
-			"samples wait for the store since %s, though it flushes every %s",
+		problem(s, CLI_FAILED, next, "the store is %s behind, though it flushes every %s",
 			cell_duration(pending.number).text,
 			cell_duration(s->cli->config->flush_ns).text);
 	/* Without a time the collector means an error that still holds. */
@@ -191,12 +190,12 @@ static void put_data(const struct status *s)
 		return;
 	}
 	fprintf(s->cli->out, "data       %s old%s, sampled every %s; %s cycles, %s missed\n",
-		cell_duration(v->age_ns).text, v->stale ? " (stale)" : "",
-		cell_duration(v->info->interval_ns).text,
+		cell_duration(v->age_ns - v->age_ns % NSEC_PER_SEC).text,
+		v->stale ? " (stale)" : "", cell_duration(v->info->interval_ns).text,
 		host_cell(s, METRIC_COLLECTOR_CYCLES).text,
 		host_cell(s, METRIC_COLLECTOR_MISSED_CYCLES).text);
 	fprintf(s->cli->out, "instances  %" PRIu32 "\n", v->info->rows[SCOPE_INSTANCE]);
-	fprintf(s->cli->out, "recent     reaches back %s; waiting for the store since %s\n",
+	fprintf(s->cli->out, "recent     reaches back %s; the store is %s behind\n",
 		host_cell(s, METRIC_RECENT_SPAN).text, host_cell(s, METRIC_RECENT_PENDING).text);
 	fprintf(s->cli->out, "store      %s files; %s of %s used\n",
 		host_cell(s, METRIC_STORE_FILES).text, host_cell(s, METRIC_STORE_SIZE).text,
@@ -210,7 +209,7 @@ static void put_concerns(const struct status *s)
 		struct value v = host_value(s, concerns[i]);
 
 		if (m->kind != KIND_GAUGE && value_is_number(v) && v.number > 0)
-			fprintf(s->cli->out, "since then %s %s: %s\n", m->name,
+			fprintf(s->cli->out, "counted    %s %s: %s\n", m->name,
 				cell_value(m, v, "unlimited").text, m->help);
 	}
 }
@@ -237,7 +236,8 @@ static void status_text(const struct status *s)
 	put_data(s);
 	put_concerns(s);
 	put_host_notes(s);
-	put_line(s, "last error", answer_text(s, "last_error") ?: "none");
+	if (s->answer)
+		put_line(s, "last error", answer_text(s, "last_error") ?: "none");
 	for (size_t i = 0; i < s->n_problems; i++)
 		put_line(s, "trouble", s->problems[i] ? s->problems[i] : "?");
 	put_line(s, "next", s->next_step ? s->next_step : "nothing: all is well");
