@@ -35,15 +35,14 @@ int error_set(struct error *err, int code, const char *format, ...)
  * Reads until the end: one short read proves nothing, because seq_file hands out a page or less
  * at a time.
  */
-static ssize_t read_to_end(int fd, bool from_start, char *buf, size_t size)
+static ssize_t read_to_end(int fd, char *buf, size_t size)
 {
 	size_t len = 0;
 
 	if (!size)
 		return -EINVAL;
 	while (len < size) {
-		ssize_t n = from_start ? pread(fd, buf + len, size - len, (off_t)len)
-				       : read(fd, buf + len, size - len);
+		ssize_t n = read(fd, buf + len, size - len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -60,7 +59,19 @@ static ssize_t read_to_end(int fd, bool from_start, char *buf, size_t size)
 
 ssize_t pread_file(int fd, char *buf, size_t size)
 {
-	return read_to_end(fd, true, buf, size);
+	ssize_t n;
+
+	if (!size)
+		return -EINVAL;
+	do
+		n = pread(fd, buf, size, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	if ((size_t)n == size)
+		return -EFBIG;
+	buf[n] = '\0';
+	return n;
 }
 
 ssize_t read_file_at(int dirfd, const char *path, char *buf, size_t size)
@@ -69,7 +80,7 @@ ssize_t read_file_at(int dirfd, const char *path, char *buf, size_t size)
 
 	if (fd < 0)
 		return -errno;
-	return read_to_end(fd, false, buf, size);
+	return read_to_end(fd, buf, size);
 }
 
 int read_file_alloc(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len)

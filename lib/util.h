@@ -89,7 +89,11 @@ void flatten_text(char *text);
  */
 ssize_t read_file_at(int dirfd, const char *path, char *buf, size_t size);
 
-/* The same from an open descriptor by pread(2) from offset 0, for kernel files kept open. */
+/*
+ * The same from an open descriptor by one pread(2) from offset 0, for cgroup files kept open: their
+ * whole text is one record, which one read hands out when the buffer holds it (kernfs_seq_show()
+ * in fs/kernfs/file.c, seq_read_iter() in fs/seq_file.c). Not for lists such as cgroup.procs.
+ */
 ssize_t pread_file(int fd, char *buf, size_t size);
 
 /* Reads a file of at most max bytes into a new NUL-ended buffer that the caller frees. */
