@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "control.h"
+#include "ask.h"
 #include "json.h"
 
 #define PROBLEMS_MAX    16
@@ -67,10 +67,10 @@ static struct cell host_cell(const struct status *s, unsigned int id)
 
 /* --- finding out ----------------------------------------------------------------------------- */
 
-static void ask_collector(struct status *s)
+static void read_answer(struct status *s)
 {
 	_cleanup_free_ char *text = NULL;
-	int r = control_ask(s->cli->config, "status", &text);
+	int r = ask_collector(s->cli->config, "status", &text);
 
 	if (r == 0) {
 		s->answer = json_loads(text, 0, NULL);
@@ -124,9 +124,11 @@ static void judge(struct status *s)
 	uint64_t late_ns = 3 * s->cli->config->flush_ns;
 	struct value pending = host_value(s, METRIC_RECENT_PENDING);
 	json_t *error_time = json_object_get(s->answer, "last_error_time");
+	json_t *helper;
+	size_t i;
 	double error_age_s = (double)now_ns(CLOCK_REALTIME) / 1e9 - json_number_value(error_time);
 
-	for (size_t i = 0; i < ARRAY_SIZE(concerns); i++) {
+	for (i = 0; i < ARRAY_SIZE(concerns); i++) {
 		const struct metric *m = metric_by_id(concerns[i]);
 		struct value v = host_value(s, concerns[i]);
 
@@ -138,6 +140,10 @@ static void judge(struct status *s)
 		problem(s, CLI_FAILED, next, "the store is %s behind, though it flushes every %s",
 			cell_duration(pending.number).text,
 			cell_duration(s->cli->config->flush_ns).text);
+	json_array_foreach (json_object_get(s->answer, "helpers"), i, helper)
+		if (json_integer_value(json_object_get(helper, "pid")) == 0)
+			problem(s, CLI_FAILED, next, "the helper %s does not run",
+				json_string_value(json_object_get(helper, "program")) ?: "?");
 	/* Without a time the collector means an error that still holds. */
 	if (answer_text(s, "last_error") &&
 		(!error_time || error_age_s * 1e9 < (double)ERROR_RECENT_NS))
@@ -286,7 +292,7 @@ int status_main(struct cli *cli, int argc, char **argv)
 	}
 	if (optind != argc)
 		return cli_usage(cli, "arguments are not expected");
-	ask_collector(&s);
+	read_answer(&s);
 	read_data(&s);
 	judge(&s);
 	if (json)

@@ -17,8 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/ask.h"
 #include "cli/cli.h"
-#include "cli/control.h"
 #include "cli/near.h"
 #include "lib/index.h"
 
@@ -1090,6 +1090,14 @@ static void test_status_trouble(void **state)
 		run_status(w, "{\"pid\":1,\"last_error\":\"\\u001b[2J disk full\"}", NULL), 1);
 	assert_has(w->out, "last error \\x1b[2J disk full\n");
 	assert_harmless(w->out);
+	assert_int_equal(
+		run_status(w,
+			"{\"pid\":1,\"helpers\":[{\"program\":\"loadcelld-lxc\",\"pid\":9},"
+			"{\"program\":\"loadcelld-store\",\"pid\":0}]}",
+			NULL),
+		1);
+	assert_has(w->out, "trouble    the helper loadcelld-store does not run\n");
+	assert_null(strstr(w->out, "loadcelld-lxc"));
 	/* An error of long ago is told and no trouble. */
 	assert_int_equal(
 		run_status(w, "{\"pid\":1,\"last_error\":\"old\",\"last_error_time\":1714564000}",

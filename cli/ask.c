@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "control.h"
+#include "ask.h"
 
 #include <poll.h>
 #include <string.h>
@@ -71,7 +71,7 @@ static int control_read(int fd, uint64_t end_ns, char **ret)
 	return -EMSGSIZE;
 }
 
-int control_ask(const struct config *config, const char *word, char **ret)
+int ask_collector(const struct config *config, const char *word, char **ret)
 {
 	uint64_t end_ns = now_ns(CLOCK_MONOTONIC) + ANSWER_NS;
 	_cleanup_close_ int fd = -1;

@@ -8,4 +8,4 @@
  * and the end. 0 with *ret (the caller frees), or a negative errno: -ENOENT and -ECONNREFUSED: no
  * collector runs; -EACCES; -ETIMEDOUT: it did not answer within a second.
  */
-int control_ask(const struct config *config, const char *word, char **ret);
+int ask_collector(const struct config *config, const char *word, char **ret);
