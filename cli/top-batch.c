@@ -71,7 +71,7 @@ static void wait_for_sample(struct top *t)
 		uint64_t waited;
 
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &look, NULL);
-		if (top_model_refresh(m, t->path) == 1)
+		if (top_model_refresh(m, t->path, t->ring_path) == 1)
 			fresh = true;
 		waited = now_ns(CLOCK_MONOTONIC) - start;
 		if ((fresh && waited >= t->delay_ns) || waited >= patience)
@@ -84,7 +84,7 @@ int top_batch_run(struct top *t)
 	struct top_model *m = &t->model;
 	uint64_t printed = 0;
 
-	top_model_refresh(m, t->path);
+	top_model_refresh(m, t->path, t->ring_path);
 	for (;;) {
 		print_table(t);
 		if (ferror(t->cli->out))

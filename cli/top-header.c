@@ -130,7 +130,7 @@ static void put_time(const struct top_model *m, struct line *l)
 		line_put(l, ATTRIBUTE_STRONG, host.text[TEXT_NAME]);
 	line_item(l, ATTRIBUTE_NORMAL, "%s", cell_time(info->time_ns).text);
 	line_item(l, stale ? ATTRIBUTE_CRITICAL : ATTRIBUTE_NORMAL, "%s ago",
-		cell_duration(m->age_ns).text);
+		cell_duration(m->age_ns / NSEC_PER_SEC * NSEC_PER_SEC).text);
 	line_item(l, ATTRIBUTE_FAINT, "every %s", cell_duration(info->interval_ns).text);
 	if (value_is_number(start) && info->time_ns > start.number)
 		line_item(l, ATTRIBUTE_FAINT, "collector up %s",

@@ -2,20 +2,8 @@
 #include "top-line.h"
 
 #include <stdarg.h>
-#include <string.h>
 
 #include "cli.h"
-
-/* text_fit() cuts with an ellipsis, which no locale but UTF-8 has. */
-static void plain_ellipsis(char *s)
-{
-	char *found = MB_CUR_MAX == 1 ? strstr(s, "…") : NULL;
-
-	if (!found)
-		return;
-	*found = '>';
-	memmove(found + 1, found + strlen("…"), strlen(found + strlen("…")) + 1);
-}
 
 static void put_clean(
 	struct line *l, enum top_attribute a, const char *clean, size_t width, bool right)
@@ -26,7 +14,6 @@ static void put_clean(
 	fit = text_fit(clean, width, right);
 	if (!fit || !width)
 		return;
-	plain_ellipsis(fit);
 	l->sink->put(l->sink->data, a, fit);
 	l->used += width;
 }

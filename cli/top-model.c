@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../lib/ring.h"
 #include "cli.h"
 
 static void sample_free(struct top_sample *s)
@@ -50,6 +51,49 @@ static int sample_read(struct top_sample *s, const struct snapshot *from)
 	}
 	s->rows = rows;
 	return 0;
+}
+
+/* The instances of a cycle that the ring still holds. */
+static int sample_read_record(struct top_sample *s, const struct ring_record *record)
+{
+	size_t slots = metric_count(SCOPE_INSTANCE), pos = 0;
+	struct ring_row row;
+	int r;
+
+	s->key = calloc(record->rows + 1, 2 * sizeof(*s->key));
+	s->values = calloc(record->rows + 1, slots * sizeof(*s->values));
+	if (!s->key || !s->values)
+		return -ENOMEM;
+	s->monotonic_ns = record->monotonic_ns;
+	s->sequence = record->seq;
+	for (;;) {
+		r = s->rows > record->rows ? -EBADMSG
+					   : ring_record_next(record, &pos, &row,
+						     s->values + s->rows * slots, slots);
+		if (r <= 0)
+			return r;
+		if (row.scope != SCOPE_INSTANCE)
+			continue;
+		s->key[2 * s->rows] = row.index;
+		s->key[2 * s->rows + 1] = row.run;
+		s->rows++;
+	}
+}
+
+/* The cycle before the first snapshot seen, so that rates need not wait for the next one. What
+ * cannot be had from the ring is no error: the next snapshot brings it. */
+static void read_before(
+	const struct top_model *m, const char *path, uint64_t sequence, struct top_sample *s)
+{
+	_cleanup_(ring_close) struct ring *ring = NULL;
+	struct ring_record record = {0};
+
+	if (sequence && ring_open(path, false, &ring, NULL) == 0 &&
+		ring_read(ring, sequence - 1, &record) == 0 && record.seq == sequence - 1 &&
+		sample_read_record(s, &record) < 0)
+		sample_free(s);
+	s->boot = m->current.boot; /* runs are of one boot, too: those of another are not found */
+	ring_record_free(&record);
 }
 
 /* Row numbers of a sample by index, for a binary search. */
@@ -152,7 +196,19 @@ static int read_rows(struct top_model *m)
 	return 0;
 }
 
-int top_model_take(struct top_model *m, struct snapshot *s)
+/* A rate needs two samples of one boot in their order; anything else shows none. */
+static int find_elapsed(struct top_model *m)
+{
+	const struct top_sample *p = &m->previous;
+
+	m->elapsed_ns = 0;
+	if (!p->key || p->boot != m->current.boot || m->current.monotonic_ns <= p->monotonic_ns)
+		return 0;
+	m->elapsed_ns = m->current.monotonic_ns - p->monotonic_ns;
+	return link_previous(m);
+}
+
+static int take(struct top_model *m, struct snapshot *s, const char *ring_path)
 {
 	int r;
 
@@ -161,27 +217,24 @@ int top_model_take(struct top_model *m, struct snapshot *s)
 	m->current = (struct top_sample){0};
 	snapshot_close(m->snapshot);
 	m->snapshot = s;
-	m->shown_count = 0;
+	m->all_count = m->shown_count = 0;
 	r = sample_read(&m->current, s);
-	if (r == 0)
+	if (!r && !m->previous.key)
+		read_before(m, ring_path, m->current.sequence, &m->previous);
+	if (!r)
 		r = read_rows(m);
-	if (r < 0) {
+	if (!r)
+		r = find_elapsed(m);
+	if (r) {
 		m->all_count = 0;
-		return error_set(&m->error, r, "Out of memory.");
-	}
-	/* A rate needs two samples of one boot in their order; anything else shows none. */
-	m->elapsed_ns = 0;
-	if (m->previous.key && m->previous.boot == m->current.boot &&
-		m->current.monotonic_ns > m->previous.monotonic_ns) {
-		m->elapsed_ns = m->current.monotonic_ns - m->previous.monotonic_ns;
-		r = link_previous(m);
+		return error_set(&m->error, r, "out of memory");
 	}
 	m->host_cores = top_host_value(m, METRIC_HOST_CPUS);
 	m->host_memory = top_host_value(m, METRIC_HOST_MEMORY_TOTAL);
 	for (size_t i = 0; i < m->all_count; i++)
 		fill_row(m, &m->all[i]);
 	top_model_arrange(m);
-	return r;
+	return 0;
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)
@@ -190,39 +243,39 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-int top_model_refresh(struct top_model *m, const char *path)
+/* 1: taken, 0: what the file has is known already. */
+static int read_snapshot(struct top_model *m, const char *path, const char *ring_path)
 {
 	struct snapshot *s = NULL;
 	struct stat st;
 	int r;
 
+	m->error.text[0] = '\0';
 	/* A published snapshot never changes, so the same file has the same sample. */
-	if (m->snapshot && stat(path, &st) == 0 && same_file(&st, &m->file)) {
-		m->error.text[0] = 0;
-		m->age_ns = snapshot_age_ns(m->snapshot);
-		return 0;
-	}
-	m->error.text[0] = 0;
 	if (stat(path, &st) < 0)
 		st = (struct stat){0};
+	else if (m->snapshot && same_file(&st, &m->file))
+		return 0;
 	r = snapshot_open(path, &s, &m->error);
-	if (r < 0) {
-		if (!m->error.text[0])
-			error_set(&m->error, r, "%s: %s.", path, strerror(-r));
-		if (m->snapshot)
-			m->age_ns = snapshot_age_ns(m->snapshot);
+	if (r < 0)
 		return r;
-	}
 	m->file = st;
 	if (m->snapshot && snapshot_info(s)->sequence == m->current.sequence &&
 		snapshot_info(s)->monotonic_ns == m->current.monotonic_ns) {
 		snapshot_close(s); /* a copy of what is known: its rates would be none */
-		m->age_ns = snapshot_age_ns(m->snapshot);
 		return 0;
 	}
-	r = top_model_take(m, s);
-	m->age_ns = snapshot_age_ns(m->snapshot);
+	r = take(m, s, ring_path);
 	return r < 0 ? r : 1;
+}
+
+int top_model_refresh(struct top_model *m, const char *path, const char *ring_path)
+{
+	int r = read_snapshot(m, path, ring_path);
+
+	if (m->snapshot)
+		m->age_ns = snapshot_age_ns(m->snapshot);
+	return r;
 }
 
 bool top_model_is_stale(const struct top_model *m)

@@ -91,10 +91,8 @@ struct top_model {
 void top_model_free(struct top_model *m);
 
 /* Looks at the file again. 1: a new sample was read, 0: the same as before, negative: m->error
- * says why not; what was read before stays. */
-int top_model_refresh(struct top_model *m, const char *path);
-/* Takes over s as the current sample; the current one becomes the one before. */
-int top_model_take(struct top_model *m, struct snapshot *s);
+ * says why not; what was read before stays. The first time, the ring tells the cycle before. */
+int top_model_refresh(struct top_model *m, const char *path, const char *ring_path);
 /* Of the last good sample. */
 bool top_model_is_stale(const struct top_model *m);
 

@@ -103,10 +103,15 @@ static int screen_begin(struct screen *s, sigset_t *ret_old)
 
 static void screen_end(struct screen *s, const sigset_t *old)
 {
+	struct signalfd_siginfo taken;
+
 	if (s->terminal) {
 		endwin();
 		delscreen(s->terminal);
 	}
+	/* Taken off the queue, or it would end the program as soon as it is unblocked. */
+	while (s->signals >= 0 && read(s->signals, &taken, sizeof(taken)) > 0)
+		;
 	s->signals = close_fd(s->signals);
 	sigprocmask(SIG_SETMASK, old, NULL);
 }
@@ -209,7 +214,13 @@ static void draw(struct screen *s)
 	else if (s->m->snapshot)
 		draw_table(s, (size_t)width, &sink);
 	if (has_status) {
-		struct top_status status = {s->typing, s->paused, s->first, s->rows, s->delay_ns};
+		bool table = s->mode == MODE_TABLE;
+		struct top_status status = {.typing = s->typing,
+			.paused = s->paused,
+			.first = table ? s->first : s->page_first,
+			.lines = table ? s->rows : s->page_rows,
+			.total = table ? s->m->shown_count : s->page_total,
+			.delay_ns = s->delay_ns};
 
 		s->y = height - 1;
 		s->height = height;
@@ -464,7 +475,7 @@ int top_screen_run(struct top *t)
 		uint64_t now = now_ns(CLOCK_MONOTONIC);
 
 		if (now >= s.next_ns) {
-			if (!s.paused && top_model_refresh(s.m, t->path) == 1)
+			if (!s.paused && top_model_refresh(s.m, t->path, t->ring_path) == 1)
 				find_selected(&s);
 			s.next_ns = now + s.delay_ns;
 		}

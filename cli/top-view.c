@@ -215,14 +215,14 @@ void top_view_status(const struct top_model *m, size_t width, const struct top_s
 	if (m->filter[0])
 		line_item(&l, ATTRIBUTE_STRONG, "filter: %s  %zu of %zu", m->filter, m->shown_count,
 			m->all_count);
-	if (m->shown_count > status->lines)
+	if (status->total > status->lines)
 		line_item(&l, ATTRIBUTE_NORMAL, "%zu-%zu of %zu", status->first + 1,
-			MIN(status->first + status->lines, m->shown_count), m->shown_count);
+			MIN(status->first + status->lines, status->total), status->total);
+	line_item(&l, ATTRIBUTE_FAINT, "+/- every %s", cell_duration(status->delay_ns).text);
 	line_item(&l, ATTRIBUTE_FAINT, "q quit");
 	line_item(&l, ATTRIBUTE_FAINT, "h help");
 	line_item(&l, ATTRIBUTE_FAINT, "/ filter");
 	line_item(&l, ATTRIBUTE_FAINT, "Enter details");
 	line_item(&l, ATTRIBUTE_FAINT, "space pause");
-	line_item(&l, ATTRIBUTE_FAINT, "+/- every %s", cell_duration(status->delay_ns).text);
 	line_end(&l);
 }

@@ -49,7 +49,7 @@ void top_view_row(const struct top_model *m, const struct top_layout *l, const s
 struct top_status {
 	bool typing; /* the filter is being typed */
 	bool paused;
-	size_t first, lines;
+	size_t first, lines, total; /* what is scrolled to */
 	uint64_t delay_ns;
 };
 void top_view_status(const struct top_model *m, size_t width, const struct top_status *status,

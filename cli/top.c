@@ -135,11 +135,13 @@ int top_main(struct cli *cli, int argc, char **argv)
 	if (r)
 		return r == -ECANCELED ? CLI_DONE : r;
 	t.path = config_run_path(cli->config, "snapshot");
-	if (!t.path)
+	t.ring_path = config_run_path(cli->config, "recent");
+	if (!t.path || !t.ring_path)
 		return cli_fail(cli, CLI_FAILED, "%s.", strerror(ENOMEM));
 	t.model.config = cli->config;
 	r = run(&t, batch);
 	top_model_free(&t.model);
 	free(t.path);
+	free(t.ring_path);
 	return r;
 }

@@ -8,6 +8,7 @@ struct top {
 	struct cli *cli;
 	struct top_model model;
 	char *path;        /* of the snapshot */
+	char *ring_path;   /* of the last cycles */
 	uint64_t delay_ns; /* between two looks; 0: as each sample arrives */
 	uint64_t count;    /* tables to print; 0: no end */
 };

@@ -10,6 +10,7 @@
 #include "../../cli/cli.h"
 #include "../../cli/top-model.h"
 #include "../../cli/top-view.h"
+#include "../../lib/ring.h"
 
 /* --- samples ---------------------------------------------------------------------------------- */
 
@@ -118,12 +119,13 @@ static void add_unknown(struct sample *s, uint32_t index, const char *name)
 }
 
 struct fixture {
-	char dir[64], path[96];
+	char dir[64], path[96], ring[96];
 	struct sample sample;
 	struct top_model model;
 	struct config config;
 	char text[1 << 16];
-	bool marked; /* attributes as <c>...</> */
+	uint64_t sequence; /* of the ring's newest record; 0: the number of the sample */
+	bool marked;       /* attributes as <c>...</> */
 };
 
 static void begin(struct fixture *f)
@@ -137,14 +139,14 @@ static void publish(struct fixture *f, uint64_t n)
 	struct snapshot_info info = {.time_ns = T0 + n * 8 * SEC,
 		.monotonic_ns = 1000 * SEC + n * 8 * SEC,
 		.interval_ns = 10 * SEC,
-		.sequence = n};
+		.sequence = f->sequence ? f->sequence : n};
 
 	assert_int_equal(snapshot_builder_publish(f->sample.builder, f->path, &info), 0);
 }
 
 static void refresh(struct fixture *f)
 {
-	assert_int_equal(top_model_refresh(&f->model, f->path), 1);
+	assert_int_equal(top_model_refresh(&f->model, f->path, f->ring), 1);
 	f->model.age_ns = 3 * SEC;
 }
 
@@ -175,6 +177,7 @@ static int set_up(void **state)
 	strcpy(f->dir, "/tmp/loadcell-test-top.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->path, sizeof(f->path), "%s/snapshot", f->dir);
+	snprintf(f->ring, sizeof(f->ring), "%s/recent", f->dir);
 	f->sample.builder = snapshot_builder_new();
 	assert_non_null(f->sample.builder);
 	f->model.config = &f->config;
@@ -190,6 +193,7 @@ static int tear_down(void **state)
 	top_model_free(&f->model);
 	snapshot_builder_free(f->sample.builder);
 	unlink(f->path);
+	unlink(f->ring);
 	rmdir(f->dir);
 	free(f);
 	return 0;
@@ -239,7 +243,7 @@ static const struct top_row *row_of(struct fixture *f, uint32_t index)
 		if (f->model.all[i].index == index)
 			return &f->model.all[i];
 	fail_msg("no row %u", index);
-	return NULL;
+	return f->model.all;
 }
 
 static void expect_rate(struct fixture *f, enum top_column_id column, uint64_t expected)
@@ -289,10 +293,10 @@ static void nothing_new_keeps_the_rates(void **state)
 
 	publish_web(f, 1, 1, 1);
 	publish_web(f, 1, 1, 2);
-	assert_int_equal(top_model_refresh(&f->model, f->path), 0);
+	assert_int_equal(top_model_refresh(&f->model, f->path, f->ring), 0);
 	expect_rate(f, COLUMN_READ, MIB);
 	publish(f, 2); /* another file with the same sample */
-	assert_int_equal(top_model_refresh(&f->model, f->path), 0);
+	assert_int_equal(top_model_refresh(&f->model, f->path, f->ring), 0);
 	expect_rate(f, COLUMN_READ, MIB);
 }
 
@@ -312,6 +316,43 @@ static void a_restart_is_no_spike(void **state)
 	expect_rate(f, COLUMN_READ, MIB);
 	publish_web(f, 2, 2, 1); /* time and counters step back */
 	expect_no_rates(f);
+}
+
+/* One record of the ring: web01, and an interface that must not be taken for an instance. */
+static void put_record(struct fixture *f, struct ring *ring, uint64_t run, uint64_t n)
+{
+	struct ring_row row = {.scope = SCOPE_INTERFACE, .index = 7, .run = 1};
+	uint64_t seq;
+
+	assert_int_equal(ring_begin(ring, T0 + n * 8 * SEC, 1000 * SEC + n * 8 * SEC, 10 * SEC), 0);
+	begin(f);
+	add_web(&f->sample, run, n);
+	assert_int_equal(ring_add(ring, &row, f->sample.values), 0);
+	row = (struct ring_row){.scope = SCOPE_INSTANCE, .index = 7, .run = run};
+	assert_int_equal(ring_add(ring, &row, f->sample.values), 0);
+	assert_int_equal(ring_commit(ring, &seq), 0);
+	f->sequence = seq;
+}
+
+static void the_ring_gives_the_first_rates(void **state)
+{
+	struct fixture *f = *state;
+	struct error err;
+	struct ring *ring = NULL;
+
+	assert_int_equal(ring_create(f->ring, 1 << 20, &ring, NULL, &err), 0);
+	put_record(f, ring, 1, 1);
+	put_record(f, ring, 1, 2);
+	publish_web(f, 1, 1, 2);
+	expect_rate(f, COLUMN_READ, MIB);
+	expect_rate(f, COLUMN_PRESSURE_CPU, 750000000);
+
+	/* Another run began since: none. */
+	top_model_free(&f->model);
+	f->model.config = &f->config;
+	publish_web(f, 1, 2, 2);
+	expect_no_rates(f);
+	ring_close(ring);
 }
 
 static void a_falling_counter_has_no_rate(void **state)
@@ -405,7 +446,7 @@ static void damage_keeps_the_last_sample(void **state)
 	struct fixture *f = *state;
 	struct top_sink sink = text_sink(f);
 
-	assert_int_equal(top_model_refresh(&f->model, f->path), -ENOENT);
+	assert_int_equal(top_model_refresh(&f->model, f->path, f->ring), -ENOENT);
 	assert_int_equal(top_view_banner(&f->model, 200, &sink), 1);
 	assert_non_null(strstr(f->text, "NO DATA: "));
 	assert_non_null(strstr(f->text, "/snapshot does not exist"));
@@ -417,11 +458,11 @@ static void damage_keeps_the_last_sample(void **state)
 	assert_int_equal(truncate(f->path, 100), 0);
 	snapshot_close(f->model.snapshot); /* its mapping lost its pages with the truncation */
 	f->model.snapshot = NULL;
-	assert_true(top_model_refresh(&f->model, f->path) < 0);
+	assert_true(top_model_refresh(&f->model, f->path, f->ring) < 0);
 
 	publish_web(f, 1, 1, 2);
 	assert_int_equal(unlink(f->path), 0);
-	assert_int_equal(top_model_refresh(&f->model, f->path), -ENOENT);
+	assert_int_equal(top_model_refresh(&f->model, f->path, f->ring), -ENOENT);
 	assert_int_equal(top_view_banner(&f->model, 200, &sink), 1);
 	assert_int_equal(f->model.shown_count, 1);
 	publish_web(f, 1, 1, 3);
@@ -564,7 +605,7 @@ static void no_line_is_wider_than_asked(void **state)
 	top_model_arrange(&f->model);
 	assert_int_equal(f->model.shown_count, 3);
 	for (size_t width = 1; width < 300; width++) {
-		struct top_status status = {.first = 0, .lines = 1, .delay_ns = SEC};
+		struct top_status status = {.lines = 1, .total = 3, .delay_ns = SEC};
 		char *save = NULL;
 
 		view_table(f, width);
@@ -673,6 +714,7 @@ int main(int argc, char **argv)
 		TEST(rates_are_per_elapsed_second),
 		TEST(nothing_new_keeps_the_rates),
 		TEST(a_restart_is_no_spike),
+		TEST(the_ring_gives_the_first_rates),
 		TEST(a_falling_counter_has_no_rate),
 		TEST(bars_are_against_the_effective_limit),
 		TEST(sorts_and_reverses_with_absent_last),
