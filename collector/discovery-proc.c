@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
+#include <string.h>
+
+#include "../lib/parse.h"
+#include "discovery-internal.h"
+
+#define CLIMB_MAX 64 /* generations from a process to init */
+#define BELOW_MAX 64 /* cgroups below an instance that are looked at for init */
+
+const char *below_mount(const char *path)
+{
+	while (*path == '/')
+		path++;
+	return *path ? path : ".";
+}
+
+/* Reads /proc/PID/name into buf, which it ends with NUL; the length or a negative errno. */
+static ssize_t read_proc(
+	const struct discovery *d, pid_t pid, const char *name, char *buf, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%ld/%s", (long)pid, name);
+	return read_file_at(d->proc_fd, path, buf, size);
+}
+
+static int read_starttime(const struct discovery *d, pid_t pid, uint64_t *ret)
+{
+	struct proc_stat stat;
+	char buf[1024];
+	ssize_t n = read_proc(d, pid, "stat", buf, sizeof(buf));
+	int r;
+
+	if (n < 0)
+		return (int)n;
+	r = parse_proc_stat(buf, (size_t)n, &stat);
+	if (r < 0)
+		return r;
+	if (stat.state == 'Z' || stat.state == 'X')
+		return -ESRCH;
+	*ret = stat.starttime_ticks;
+	return 0;
+}
+
+int process_read(const struct discovery *d, pid_t pid, struct process *ret)
+{
+	struct proc_status status;
+	char buf[8192];
+	ssize_t n = read_proc(d, pid, "status", buf, sizeof(buf));
+	int r;
+
+	if (n < 0)
+		return (int)n;
+	r = parse_proc_status(buf, (size_t)n, &status);
+	if (r < 0)
+		return r;
+	*ret = (struct process){
+		.pid = pid,
+		.ppid = status.ppid,
+		.inner_pid = status.inner_pid,
+		.euid = status.euid,
+	};
+	return read_starttime(d, pid, &ret->starttime_ticks);
+}
+
+bool process_alive(const struct discovery *d, pid_t pid, uint64_t starttime_ticks)
+{
+	uint64_t now;
+
+	return read_starttime(d, pid, &now) == 0 && now == starttime_ticks;
+}
+
+/* --- /proc/PID/cgroup ------------------------------------------------------------------------ */
+
+struct cgroup_search {
+	const struct hierarchies *h;
+	enum controller only;
+	char **paths;
+};
+
+static bool list_has(const char *list, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+
+	while (len) {
+		const char *comma = memchr(list, ',', len);
+		size_t part = comma ? (size_t)(comma - list) : len;
+
+		if (part == n && memcmp(list, word, n) == 0)
+			return true;
+		list += MIN(part + 1, len);
+		len -= MIN(part + 1, len);
+	}
+	return false;
+}
+
+static int cgroup_line(void *data, const struct proc_cgroup *entry)
+{
+	struct cgroup_search *s = data;
+
+	for (enum controller c = CONTROLLER_CPU; c < CONTROLLER_COUNT; c++) {
+		int version = s->h->controller[c].version;
+		const char *name =
+			c == CONTROLLER_SYSTEMD ? "name=systemd" : controller_name(c, version);
+
+		if (!version || s->paths[c] || (s->only != CONTROLLER_NONE && s->only != c))
+			continue;
+		if (version == 2 ? entry->controllers_len > 0
+				 : !list_has(entry->controllers, entry->controllers_len, name))
+			continue;
+		s->paths[c] = strndup(entry->path, entry->path_len);
+		if (!s->paths[c])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+void free_paths(char *paths[CONTROLLER_COUNT])
+{
+	for (size_t c = 0; c < CONTROLLER_COUNT; c++) {
+		free(paths[c]);
+		paths[c] = NULL;
+	}
+}
+
+int process_cgroups(
+	const struct discovery *d, pid_t pid, enum controller only, char *paths[CONTROLLER_COUNT])
+{
+	struct cgroup_search search = {d->h, only, paths};
+	char buf[32768];
+	ssize_t n = read_proc(d, pid, "cgroup", buf, sizeof(buf));
+	int r;
+
+	for (size_t c = 0; c < CONTROLLER_COUNT; c++)
+		paths[c] = NULL;
+	if (n < 0)
+		return (int)n;
+	r = parse_proc_cgroup(buf, (size_t)n, cgroup_line, &search);
+	if (r < 0)
+		free_paths(paths);
+	return r;
+}
+
+/* --- init ------------------------------------------------------------------------------------ */
+
+static bool inside(const struct discovery *d, pid_t pid, const struct place *p)
+{
+	char *paths[CONTROLLER_COUNT];
+	size_t len = strlen(p->path);
+	bool yes;
+
+	if (process_cgroups(d, pid, p->where, paths) < 0 || !paths[p->where])
+		return false;
+	yes = strncmp(paths[p->where], p->path, len) == 0 &&
+	      (!paths[p->where][len] || paths[p->where][len] == '/');
+	free_paths(paths);
+	return yes;
+}
+
+/* The ancestor whose parent is not in the cgroup: init, or a process that was attached. */
+static int climb(const struct discovery *d, const struct place *p, pid_t pid, struct process *ret)
+{
+	for (int i = 0; i < CLIMB_MAX; i++) {
+		int r = process_read(d, pid, ret);
+
+		if (r < 0)
+			return r;
+		if (ret->ppid <= 0 || !inside(d, ret->ppid, p))
+			return 0;
+		pid = ret->ppid;
+	}
+	return -ELOOP;
+}
+
+/* Reads what fits of a long file: the first processes are enough. */
+static ssize_t read_head(int dirfd, const char *path, char *buf, size_t size)
+{
+	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return -errno;
+	while (n > 0 && len < size - 1) {
+		n = read(fd, buf + len, size - 1 - len);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		len += n > 0 ? (size_t)n : 0;
+	}
+	buf[len] = '\0';
+	return (ssize_t)len;
+}
+
+struct init_search {
+	const struct discovery *d;
+	const struct place *place;
+	struct process other; /* pid 0: none yet */
+	unsigned int directories;
+};
+
+/*
+ * A pid 1 of its own pid namespace whose parent is outside is init; one whose parent is inside
+ * belongs to a container or sandbox within. Before Linux 4.1 no NSpid line tells.
+ */
+static int search_procs(struct init_search *s, int dirfd, struct process *ret)
+{
+	char buf[INIT_PIDS_MAX * 12], *rest = buf, *line;
+	ssize_t n = read_head(dirfd, "cgroup.procs", buf, sizeof(buf));
+
+	if (n < 0)
+		return (int)n;
+	for (int i = 0; i < INIT_PIDS_MAX && (line = strsep(&rest, "\n")) && rest; i++) {
+		pid_t pid = (pid_t)strtol(line, NULL, 10);
+		struct process top;
+
+		if (pid <= 0 || climb(s->d, s->place, pid, &top) < 0)
+			continue;
+		if (top.inner_pid == 1) {
+			*ret = top;
+			return 0;
+		}
+		if (!s->other.pid)
+			s->other = top;
+	}
+	return -ESRCH;
+}
+
+/* init may have moved itself below, to init.scope; ".lxc" holds only what was attached. */
+static int search_tree(struct init_search *s, int dirfd, unsigned int depth, struct process *ret)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	const struct dirent *entry;
+	int fd, r = search_procs(s, dirfd, ret);
+
+	if (r == 0 || depth == 0)
+		return r;
+	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close_fd(fd);
+		return -ENOMEM;
+	}
+	while ((entry = readdir(dir)) && s->directories < BELOW_MAX) {
+		_cleanup_close_ int below = -1;
+
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		s->directories++;
+		below = openat(dirfd, entry->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (below >= 0 && search_tree(s, below, depth - 1, ret) == 0)
+			return 0;
+	}
+	return -ESRCH;
+}
+
+int init_find(const struct discovery *d, const struct place *p, struct process *ret, bool *ret_sure)
+{
+	struct init_search search = {.d = d, .place = p};
+	_cleanup_close_ int fd = openat(d->h->controller[p->where].fd, below_mount(p->path),
+		O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = search_tree(&search, fd, 2, ret);
+	*ret_sure = r == 0;
+	if (r == 0 || !search.other.pid)
+		return r;
+	*ret = search.other;
+	return 0;
+}
