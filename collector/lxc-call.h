@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <jansson.h>
+#include <sys/types.h>
+
+#include "../lib/util.h"
+
+/*
+ * What a child of loadcelld-lxc does, one call each: it may block and is then killed. Both return
+ * an object with what could be told, or with "error" (and "untrusted" when the lxcpath is not the
+ * user's own).
+ */
+json_t *lxc_call_list(const char *lxcpath);
+/* uid: who owns the monitor; another than root is become before anything of his is touched. */
+json_t *lxc_call_describe(const char *lxcpath, const char *name, uid_t uid);
+
+/*
+ * 0 when nobody but root can change what an absolute path leads to, each directory and symbolic
+ * link on the way included. What does not exist yet is fine where only root can make it.
+ */
+int trusted_path(const char *path, struct error *err);
