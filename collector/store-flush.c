@@ -128,7 +128,7 @@ static int create(struct store *s, struct store_file *f, struct store_layout *l,
 
 	if (!r) {
 		store_table_account(&s->table, f, true, bytes);
-		f->run = 0;
+		f->run = STORE_NO_RUN;
 		return 0;
 	}
 	if (r == -EDQUOT && !err.text[0]) {
@@ -196,7 +196,8 @@ static void add_sample(struct row_writer *w, const struct store_layout *l, struc
 		return;
 	}
 	/* Beyond the heartbeat librrd itself forgets the old counters. */
-	if (p->run != run && time_us - p->last_us <= l->heartbeat * 1000000) {
+	if (p->run != run && p->run != STORE_NO_RUN &&
+		time_us - p->last_us <= l->heartbeat * 1000000) {
 		if (l->step >= 4)
 			row_writer_restart(w, p->last_us, time_us);
 		else

@@ -22,7 +22,7 @@
 #define STORE_HEADER_MAX  65536               /* of one RRD, before its rows */
 #define STORE_NAME_MAX    (RRD_NAME_MAX + 32) /* with ".damaged-TIME" or ".new" */
 #define STORE_HOST        0                   /* the host's number; instances begin at 1 */
-#define STORE_NEVER       UINT64_MAX
+#define STORE_NO_RUN      UINT64_MAX          /* of a file without any sample */
 
 /* One data source of a file, where its value is in a ring's row, and how it is printed. */
 struct store_source {

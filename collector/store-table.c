@@ -205,9 +205,9 @@ int store_table_set_aside(struct store *s, struct store_file *f, const char *suf
 	struct store_file *a;
 
 	snprintf(name, sizeof(name), "%s.%s", f->name, suffix);
-	/* An older one of the same name is not overwritten. */
-	if (faccessat(s->rrd_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		snprintf(name, sizeof(name), "%s.%s-%ju", f->name, suffix, (uintmax_t)time(NULL));
+	/* Older ones of the same name are not overwritten. */
+	for (int i = 1; i < 100 && !faccessat(s->rrd_fd, name, F_OK, AT_SYMLINK_NOFOLLOW); i++)
+		snprintf(name, sizeof(name), "%s.%s-%d", f->name, suffix, i);
 	if (renameat(s->rrd_fd, f->name, s->rrd_fd, name) < 0)
 		return -errno;
 	a = store_table_add(&s->table, f->number, name, true);

@@ -1,0 +1,1028 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "../../collector/store-internal.h"
+
+/*
+ * Rings with known counters go through the store; the outcome is read with rrdtool(1), not with
+ * the code under test, and compared with rates worked out by hand.
+ */
+#define T0        UINT64_C(1700006400) /* a whole hour */
+#define SEC       NSEC_PER_SEC
+#define RING_SIZE (8 * 1024 * 1024)
+#define MIB       (1024 * 1024)
+
+struct fixture {
+	char dir[64];
+	struct config *config;
+	struct index *index;
+	struct ring *ring;
+	struct store *store;
+	struct value values[METRIC_ID_END];
+};
+
+static bool command(const char *format, ...) _printf_(1, 2);
+static bool command(const char *format, ...)
+{
+	char text[4096];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	return system(text) == 0;
+}
+
+static void begin_data(struct fixture *x, const char *more)
+{
+	_cleanup_free_ char *conf = format_string("%s/conf", x->dir);
+	_cleanup_free_ char *text =
+		format_string("data_dir = %s/data\nrun_dir = %s/run\n%s", x->dir, x->dir, more);
+	_cleanup_free_ char *path = NULL, *recent = NULL;
+	struct error err = {""};
+
+	assert_true(command("mkdir -p %s/data %s/run", x->dir, x->dir));
+	assert_int_equal(replace_file(conf, text, strlen(text), 0600, false), 0);
+	assert_int_equal(config_load(conf, &x->config, &err), 0);
+	path = config_data_path(x->config, "index");
+	recent = config_run_path(x->config, "recent");
+	assert_int_equal(index_load(path, &x->index, &err), 0);
+	assert_int_equal(ring_create(recent, RING_SIZE, &x->ring, NULL, &err), 0);
+}
+
+static void begin(struct fixture *x, const char *more)
+{
+	memset(x, 0, sizeof(*x));
+	snprintf(x->dir, sizeof(x->dir), "/tmp/loadcell-test-store.XXXXXX");
+	assert_non_null(mkdtemp(x->dir));
+	begin_data(x, more);
+}
+
+static void open_store(struct fixture *x)
+{
+	struct error err = {""};
+
+	if (store_open(x->config, &x->store, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static void close_store(struct fixture *x)
+{
+	if (x->store)
+		store_close(x->store);
+	x->store = NULL;
+}
+
+static void end(struct fixture *x)
+{
+	close_store(x);
+	ring_close(x->ring);
+	index_free(x->index);
+	config_free(x->config);
+	assert_true(command("rm -rf %s", x->dir));
+}
+
+static struct fixture the_fixture;
+
+/* Also after a failed assertion, which leaves end() undone. */
+static int tear_down(void **state)
+{
+	if (the_fixture.dir[0])
+		command("rm -rf %s", the_fixture.dir);
+	memset(&the_fixture, 0, sizeof(the_fixture));
+	return 0;
+}
+
+static uint32_t instance(struct fixture *x, const char *name)
+{
+	const struct index_entry *e;
+
+	assert_true(index_assign(x->index, "/var/lib/lxc", name, &e) >= 0);
+	assert_int_equal(index_save(x->index, NULL, NULL), 0);
+	return e->number;
+}
+
+/* The file's name relative to the data directory's rrd/; the number is the index's. */
+static const char *file_of(const char *name, uint32_t number)
+{
+	static char text[4][128];
+	static int next;
+	char *p = text[next++ % 4];
+
+	snprintf(p, sizeof(text[0]), "%s.%u.rrd", name, number);
+	return p;
+}
+
+static void cycle(struct fixture *x, uint64_t time_ns, uint64_t interval_s)
+{
+	assert_int_equal(ring_begin(x->ring, time_ns, time_ns, interval_s * SEC), 0);
+}
+
+static void set(struct fixture *x, unsigned int id, uint64_t number)
+{
+	x->values[metric_slot(id)] = value_of(number);
+}
+
+static void clear(struct fixture *x)
+{
+	memset(x->values, 0, sizeof(x->values));
+}
+
+static void add(
+	struct fixture *x, enum metric_scope scope, uint32_t index, uint32_t parent, uint64_t run)
+{
+	struct ring_row row = {scope, index, parent, 0, run};
+
+	assert_int_equal(ring_add(x->ring, &row, x->values), 0);
+}
+
+static void add_interface(
+	struct fixture *x, uint32_t parent, uint32_t n, uint64_t who, uint64_t rx, uint64_t tx)
+{
+	clear(x);
+	set(x, METRIC_INTERFACE_RECEIVE_BYTES, rx);
+	set(x, METRIC_INTERFACE_TRANSMIT_BYTES, tx);
+	add(x, SCOPE_INTERFACE, n, parent, who);
+}
+
+static void commit(struct fixture *x)
+{
+	uint64_t seq;
+
+	assert_int_equal(ring_commit(x->ring, &seq), 0);
+}
+
+/* A whole cycle of one instance that has used cpu_ns. */
+static void cpu_cycle(
+	struct fixture *x, uint32_t number, uint64_t run, uint64_t time_ns, uint64_t cpu_ns)
+{
+	cycle(x, time_ns, 10);
+	clear(x);
+	set(x, METRIC_CPU_USAGE, cpu_ns);
+	set(x, METRIC_MEMORY_USAGE, 1000000);
+	add(x, SCOPE_INSTANCE, number, 0, run);
+	commit(x);
+}
+
+static void flush(struct fixture *x)
+{
+	if (store_flush(x->store) < 0)
+		fail_msg("%s", x->store->error.text);
+}
+
+/* Rows of one data source from `from` (exclusive) to `to`, as rrdtool prints them. */
+static size_t fetch(struct fixture *x, const char *file, const char *ds, const char *cf,
+	uint64_t step, uint64_t from, uint64_t to, double *ret, size_t max)
+{
+	_cleanup_free_ char *text =
+		format_string("rrdtool fetch %s/data/rrd/%s %s -r %ju -s %ju -e %ju", x->dir, file,
+			cf, (uintmax_t)step, (uintmax_t)from, (uintmax_t)to);
+	char line[4096], *save, *word;
+	int column = -1;
+	size_t n = 0;
+	FILE *f = popen(text, "r");
+
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof(line), f));
+	word = strtok_r(line, " \n", &save);
+	for (int i = 0; word; i++, word = strtok_r(NULL, " \n", &save))
+		if (!strcmp(word, ds))
+			column = i;
+	assert_true(column >= 0);
+	while (fgets(line, sizeof(line), f)) {
+		char *p = strchr(line, ':');
+
+		if (!p)
+			continue;
+		/* rrdtool 1.7.2 prints one row past the end. */
+		if (strtoull(line, NULL, 10) > to)
+			break;
+		p++;
+		for (int i = 0; i < column; i++)
+			(void)strtod(p, &p);
+		assert_true(n < max);
+		ret[n++] = strtod(p, NULL);
+	}
+	while (fgets(line, sizeof(line), f))
+		;
+	assert_int_equal(pclose(f), 0);
+	return n;
+}
+
+static void assert_near(double a, double b)
+{
+	if (!(fabs(a - b) <= fabs(b) * 1e-9 + 1e-12))
+		fail_msg("%.12g is not %.12g", a, b);
+}
+
+static void assert_rates(struct fixture *x, const char *file, const char *ds, uint64_t from,
+	size_t n, const double *expected)
+{
+	double got[64];
+
+	assert_int_equal(fetch(x, file, ds, "AVERAGE", 10, from, from + 10 * n, got, 64), n);
+	for (size_t i = 0; i < n; i++)
+		if (isnan(expected[i]))
+			assert_true(isnan(got[i]));
+		else
+			assert_near(got[i], expected[i]);
+}
+
+static char *output(const char *format, ...) _printf_(1, 2);
+static char *output(const char *format, ...)
+{
+	char text[1024], *all = NULL;
+	size_t size = 0;
+	va_list ap;
+	FILE *f;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	f = popen(text, "r");
+	assert_non_null(f);
+	(void)!getdelim(&all, &size, 0, f);
+	assert_int_equal(pclose(f), 0);
+	assert_non_null(all);
+	return all;
+}
+
+static unsigned int mode_of(struct fixture *x, const char *name)
+{
+	_cleanup_free_ char *path = format_string("%s/data/%s", x->dir, name);
+	struct stat st;
+
+	return stat(path, &st) < 0 ? 0 : st.st_mode & 07777;
+}
+
+/* Files in rrd/ whose names match a shell pattern. */
+static size_t count_files(struct fixture *x, const char *pattern)
+{
+	_cleanup_free_ char *n = output("find %s/data/rrd -name '%s' | wc -l", x->dir, pattern);
+
+	return strtoull(n, NULL, 10);
+}
+
+static void test_values(void **state)
+{
+	struct fixture *x = &the_fixture;
+	const double half[] = {NAN, 0.25, 0.25, 0.25}, bytes[] = {NAN, 409.6, 409.6, 409.6};
+	const double memory[] = {123456789, 123456789, 123456789, 123456789};
+	const double cores[] = {1.5, 1.5, 1.5, 1.5}, none[] = {NAN, NAN, NAN, NAN};
+	const double host[] = {NAN, 1.000000001, 1.000000001, 1.000000001};
+	uint32_t a, b;
+
+	begin(x, "");
+	a = instance(x, "web 01");
+	b = instance(x, "b");
+	for (uint64_t i = 0; i < 5; i++) {
+		cycle(x, (T0 + 10 * i) * SEC, 10);
+		clear(x);
+		/* 2.5 s every 10 s; 4096 bytes every 10 s; an unlimited and an absent value. */
+		set(x, METRIC_CPU_USAGE, 7 * SEC + i * 2500000000);
+		set(x, METRIC_IO_READ_BYTES, 1000 + i * 4096);
+		set(x, METRIC_MEMORY_USAGE, 123456789);
+		set(x, METRIC_CPU_LIMIT, 1500000000);
+		x->values[metric_slot(METRIC_MEMORY_LIMIT)] = value_unlimited();
+		add(x, SCOPE_INSTANCE, a, 0, 1);
+		add(x, SCOPE_INSTANCE, b, 0, 2);
+		clear(x);
+		set(x, METRIC_HOST_CPU_USER, 5 * SEC + i * 10000000010);
+		add(x, SCOPE_HOST, 0, 0, 9);
+		commit(x);
+	}
+	open_store(x);
+	flush(x);
+	assert_int_equal(x->store->stats.samples, 15);
+	assert_int_equal(x->store->table.files, 3);
+	assert_rates(x, "host.rrd", "cpu_user", T0 - 10, 4, host);
+	const char *f = file_of("web%2001", a);
+
+	assert_rates(x, f, "cpu_usage", T0 - 10, 4, half);
+	assert_rates(x, f, "io_read", T0 - 10, 4, bytes);
+	assert_rates(x, f, "mem_usage", T0, 4, memory);
+	assert_rates(x, f, "cpu_limit", T0, 4, cores);
+	assert_rates(x, f, "mem_limit", T0, 4, none);
+	assert_rates(x, f, "mem_swap", T0, 4, none);
+	assert_int_equal(mode_of(x, "rrd"), 02750);
+	assert_int_equal(mode_of(x, "rrd/host.rrd"), 0640);
+	end(x);
+}
+
+static void test_sources(void **state)
+{
+	struct fixture *x = &the_fixture;
+	uint32_t a;
+
+	begin(x, "");
+	a = instance(x, "a");
+	cpu_cycle(x, a, 1, T0 * SEC, 0);
+	open_store(x);
+	flush(x);
+	assert_true(x->store->layout[LAYOUT_INSTANCE].sources <= DS_MAX);
+	_cleanup_free_ char *info = output("rrdtool info %s/data/rrd/%s", x->dir, file_of("a", a));
+	static const char *const want[] = {"step = 10\n", "ds[cpu_usage].type = \"DDERIVE\"",
+		"ds[cpu_usage].minimal_heartbeat = 25\n", "ds[cpu_usage].min = 0.0",
+		"ds[io_read].type = \"DERIVE\"", "ds[mem_usage].type = \"GAUGE\"",
+		"ds[net0_rx].type = \"DERIVE\"", "ds[netr_tx].type = \"DERIVE\"",
+		"rra[0].cf = \"AVERAGE\"\nrra[0].rows = 8640\n", "rra[0].pdp_per_row = 1\n",
+		"rra[1].cf = \"AVERAGE\"\nrra[1].rows = 8928\n", "rra[1].pdp_per_row = 30\n",
+		"rra[2].cf = \"MAX\"\nrra[2].rows = 8928\n", "rra[2].pdp_per_row = 30\n",
+		"rra[3].cf = \"AVERAGE\"\nrra[3].rows = 17520\n", "rra[3].pdp_per_row = 360\n",
+		"rra[4].cf = \"MAX\"\nrra[4].rows = 17520\n", "rra[4].pdp_per_row = 360\n"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++)
+		if (!strstr(info, want[i]))
+			fail_msg("no %s in:\n%s", want[i], info);
+	end(x);
+}
+
+/* One year of 64 busy cores is 2e9 s: the difference must still be good to a millionth. */
+static void test_precision(void **state)
+{
+	struct fixture *x = &the_fixture;
+	const uint64_t year = UINT64_C(365) * 86400 * 64 * SEC + 123456789;
+	double got[8];
+	uint32_t a;
+
+	begin(x, "");
+	a = instance(x, "a");
+	for (uint64_t i = 0; i < 4; i++)
+		cpu_cycle(x, a, 1, (T0 + 10 * i) * SEC, year + i * 7777777770);
+	open_store(x);
+	flush(x);
+	assert_int_equal(
+		fetch(x, file_of("a", a), "cpu_usage", "AVERAGE", 10, T0, T0 + 30, got, 8), 3);
+	for (int i = 0; i < 3; i++)
+		assert_true(fabs(got[i] / 0.777777777 - 1) < 1e-6);
+	end(x);
+}
+
+/* Two runs at 0.5 cores, the second one's counter lower or higher; sampled at `phase`. */
+static void restart_at(uint64_t phase_ns, uint64_t second, bool close_between)
+{
+	struct fixture *x = &the_fixture;
+	bool aligned = phase_ns % SEC < 10000000;
+	double got[16];
+	int unknown = 0;
+	uint32_t a;
+
+	begin(x, "");
+	a = instance(x, "a");
+	open_store(x);
+	for (uint64_t i = 0; i < 12; i++) {
+		uint64_t used = i < 6 ? 100 * SEC + i * 5 * SEC : second + i * 5 * SEC;
+
+		/* Cycles come a little early or late. */
+		cpu_cycle(
+			x, a, i < 6 ? 1 : 2, (T0 + 10 * i) * SEC + phase_ns + i % 3 * 700000, used);
+		if (i == 5) {
+			flush(x);
+			if (close_between) {
+				close_store(x);
+				open_store(x);
+			}
+		}
+	}
+	flush(x);
+	assert_int_equal(x->store->stats.samples, close_between ? 6 : 12);
+	assert_int_equal(
+		fetch(x, file_of("a", a), "cpu_usage", "AVERAGE", 10, T0 + 10, T0 + 110, got, 16),
+		10);
+	for (int i = 0; i < 10; i++) {
+		unknown += isnan(got[i]);
+		/* librrd counts unknown time in whole seconds: the step after may read low. */
+		if (!isnan(got[i]) && !(got[i] < 0.5005 && got[i] > (aligned ? 0.4995 : 0.44)))
+			fail_msg("%g in step %d at phase %ju", got[i], i, (uintmax_t)phase_ns);
+	}
+	if (unknown != 1)
+		fail_msg("%d unknown steps at phase %ju", unknown, (uintmax_t)phase_ns);
+	end(x);
+}
+
+static void test_restart(void **state)
+{
+	static const uint64_t phase_ms[] = {0, 2, 1000, 3000, 3400, 7000, 8000, 9998};
+
+	for (size_t i = 0; i < ARRAY_SIZE(phase_ms); i++) {
+		restart_at(phase_ms[i] * 1000000, 0, false);
+		restart_at(phase_ms[i] * 1000000, 900 * SEC, i % 2);
+	}
+}
+
+static void test_restart_every_second(void **state)
+{
+	struct fixture *x = &the_fixture;
+	double got[32];
+	uint32_t a;
+
+	begin(x, "interval = 1s\n");
+	a = instance(x, "a");
+	for (uint64_t i = 0; i < 21; i++) {
+		cycle(x, (T0 + i) * SEC, 1);
+		clear(x);
+		set(x, METRIC_CPU_USAGE, (i < 10 ? 10 : 5000) * SEC + i * SEC / 2);
+		set(x, METRIC_MEMORY_USAGE, 4096);
+		add(x, SCOPE_INSTANCE, a, 0, i < 10 ? 1 : 2);
+		commit(x);
+	}
+	open_store(x);
+	flush(x);
+	assert_int_equal(
+		fetch(x, file_of("a", a), "cpu_usage", "AVERAGE", 1, T0, T0 + 20, got, 32), 20);
+	for (int i = 0; i < 20; i++)
+		if (i == 9 || i == 10)
+			assert_true(isnan(got[i]));
+		else if (!(fabs(got[i] - 0.5) < 1e-9))
+			fail_msg("%g in step %d", got[i], i);
+	assert_int_equal(
+		fetch(x, file_of("a", a), "mem_usage", "AVERAGE", 1, T0, T0 + 20, got, 32), 20);
+	for (int i = 0; i < 20; i++)
+		assert_near(got[i], 4096);
+	end(x);
+}
+
+/* A store that starts again within one run neither loses a step nor makes a spike. */
+static void test_store_restart(void **state)
+{
+	struct fixture *x = &the_fixture;
+	const double rates[] = {0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3};
+	uint32_t a;
+
+	begin(x, "");
+	a = instance(x, "a");
+	for (uint64_t i = 0; i < 9; i++) {
+		cpu_cycle(x, a, 77, (T0 + 10 * i) * SEC + 123456, i * 3 * SEC);
+		open_store(x);
+		flush(x);
+		assert_int_equal(x->store->stats.samples, 1);
+		assert_int_equal(x->store->stats.skipped, 0);
+		close_store(x);
+	}
+	assert_rates(x, file_of("a", a), "cpu_usage", T0 + 10, 7, rates);
+	end(x);
+}
+
+static void interface_cycle(struct fixture *x, uint32_t a, uint64_t i, uint64_t first)
+{
+	cycle(x, (T0 + 10 * i) * SEC, 10);
+	clear(x);
+	add(x, SCOPE_INSTANCE, a, 0, 1);
+	for (uint64_t n = first; n < 4; n++)
+		add_interface(x, a, (uint32_t)(n - first), 1000 + n,
+			n * 1000000000 + i * 1000 * (n + 1), 50 + i * 10);
+	commit(x);
+}
+
+static void test_interfaces(void **state)
+{
+	struct fixture *x = &the_fixture;
+	/* eth0 goes after three cycles: others then count under its name. */
+	const double net0[] = {100, 100, 100, NAN, NAN, 200, 200};
+	const double net1[] = {200, 200, 200, NAN, NAN, 300, 300};
+	const double rest[] = {700, 700, 700, NAN, NAN, 400, 400},
+		     rest_tx[] = {2, 2, 2, NAN, NAN, 1, 1};
+	uint32_t a;
+
+	begin(x, "");
+	a = instance(x, "a");
+	open_store(x);
+	for (uint64_t i = 0; i < 8; i++) {
+		interface_cycle(x, a, i, i < 4 ? 0 : 1);
+		/* Also over a restart of the store. */
+		if (i == 3) {
+			flush(x);
+			close_store(x);
+			open_store(x);
+		}
+	}
+	flush(x);
+	const char *f = file_of("a", a);
+
+	assert_rates(x, f, "net0_rx", T0, 7, net0);
+	assert_rates(x, f, "net1_rx", T0, 7, net1);
+	assert_rates(x, f, "netr_rx", T0, 7, rest);
+	assert_rates(x, f, "netr_tx", T0, 7, rest_tx);
+	end(x);
+}
+
+/* A ring that no store has read from yet. */
+static void fresh_ring(struct fixture *x)
+{
+	_cleanup_free_ char *path = config_run_path(x->config, "recent");
+	struct error err;
+
+	ring_close(x->ring);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(ring_create(path, RING_SIZE, &x->ring, NULL, &err), 0);
+}
+
+static void test_replay(void **state)
+{
+	struct fixture *x = &the_fixture;
+	char *dump[2];
+	uint32_t a;
+
+	begin(x, "");
+	a = instance(x, "a");
+	for (int round = 0; round < 2; round++) {
+		for (uint64_t i = 0; i < 30; i++)
+			cpu_cycle(x, a, i < 17 ? 1 : 2, (T0 + 10 * i) * SEC + 654321, i * SEC);
+		open_store(x);
+		flush(x);
+		assert_int_equal(x->store->stats.samples, round ? 0 : 30);
+		assert_int_equal(x->store->stats.skipped, round ? 30 : 0);
+		dump[round] = output("rrdtool dump %s/data/rrd/%s", x->dir, file_of("a", a));
+		close_store(x);
+		fresh_ring(x);
+	}
+	assert_true(strstr(dump[0], "<database>"));
+	assert_int_equal(strcmp(dump[0], dump[1]), 0);
+	free(dump[0]);
+	free(dump[1]);
+	end(x);
+}
+
+static void damage(struct fixture *x, const char *file, const char *how, off_t at)
+{
+	_cleanup_free_ char *path = format_string("%s/data/rrd/%s", x->dir, file);
+	_cleanup_close_ int fd = open(path, O_RDWR);
+
+	assert_true(fd >= 0);
+	if (how)
+		assert_int_equal(pwrite(fd, how, 8, at), 8);
+	else
+		assert_int_equal(ftruncate(fd, at), 0);
+}
+
+static void test_damaged(void **state)
+{
+	struct fixture *x = &the_fixture;
+	const double after[] = {0.1, 0.1};
+	char kept[128];
+	uint32_t a;
+
+	begin(x, "");
+	a = instance(x, "a");
+	snprintf(kept, sizeof(kept), "%s.damaged-*", file_of("a", a));
+	for (uint64_t round = 0; round < 4; round++) {
+		open_store(x);
+		for (uint64_t i = 0; i < 4; i++)
+			cpu_cycle(
+				x, a, 1, (T0 + 100 * round + 10 * i) * SEC, (round * 10 + i) * SEC);
+		flush(x);
+		assert_int_equal(x->store->stats.quarantined, round ? 1 : 0);
+		assert_int_equal(count_files(x, kept), round);
+		assert_rates(x, file_of("a", a), "cpu_usage", T0 + 100 * round + 10, 2, after);
+		close_store(x);
+		if (round == 0)
+			damage(x, file_of("a", a), "not RRD.", 0);
+		else if (round == 1)
+			damage(x, file_of("a", a), NULL, 100000);
+		else
+			damage(x, file_of("a", a), NULL, 0);
+	}
+	end(x);
+}
+
+/* An older loadcell's file with two data sources, one of which no table has any more. */
+static void test_new_sources(void **state)
+{
+	struct fixture *x = &the_fixture;
+	const double rates[] = {0.1, 0.1, 0.1}, old[] = {0.7, 0.7}, memory[] = {1000000, 1000000};
+	bool root = getuid() == 0;
+	struct stat st;
+	uint32_t a, b;
+
+	begin(x, "");
+	a = instance(x, "a");
+	b = instance(x, "b");
+	const char *f = file_of("a", a);
+
+	assert_true(command("mkdir -p %s/data/rrd; cd %s/data/rrd; for f in %s %s; do "
+			    "rrdtool create $f -s 10 -b %ju DS:gone:GAUGE:25:U:U "
+			    "DS:cpu_usage:DDERIVE:25:0:U RRA:AVERAGE:0.5:1:100 && "
+			    "rrdtool update $f %ju:1:3 %ju:1:10 %ju:1:17 && chmod 600 $f; done; "
+			    "%s",
+		x->dir, x->dir, f, file_of("b", b), (uintmax_t)T0 - 100, (uintmax_t)T0 - 20,
+		(uintmax_t)T0 - 10, (uintmax_t)T0, root ? "chgrp 12345 *.rrd" : ":"));
+	for (uint64_t i = 1; i < 7; i++) {
+		cycle(x, (T0 + 10 * i) * SEC, 10);
+		clear(x);
+		set(x, METRIC_CPU_USAGE, 16 * SEC + i * SEC);
+		set(x, METRIC_MEMORY_USAGE, 1000000);
+		add(x, SCOPE_INSTANCE, a, 0, 1);
+		add(x, SCOPE_INSTANCE, b, 0, 1);
+		commit(x);
+	}
+	open_store(x);
+	flush(x);
+	/* One file at most is rewritten in a flush; the other has its known column filled. */
+	_cleanup_free_ char *count =
+		output("cd %s/data/rrd; for f in *.rrd; do rrdtool info $f; done | "
+		       "grep -c 'mem_usage.*type'",
+			x->dir);
+
+	assert_int_equal(strtol(count, NULL, 10), 1);
+	cpu_cycle(x, a, 1, (T0 + 70) * SEC, 23 * SEC);
+	cpu_cycle(x, b, 1, (T0 + 80) * SEC, 24 * SEC);
+	flush(x);
+	for (int i = 0; i < 2; i++) {
+		const char *name = i ? file_of("b", b) : f;
+		_cleanup_free_ char *path = format_string("%s/data/rrd/%s", x->dir, name);
+
+		assert_rates(x, name, "cpu_usage", T0 - 20, 2, old);
+		assert_rates(x, name, "cpu_usage", T0 + 20, 3, rates);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0600);
+		assert_true(!root || st.st_gid == 12345);
+	}
+	assert_rates(x, a < b ? f : file_of("b", b), "mem_usage", T0 + 20, 2, memory);
+	assert_int_equal(count_files(x, "*.keep"), 0);
+	end(x);
+}
+
+static void test_changed_step(void **state)
+{
+	struct fixture *x = &the_fixture;
+	double got[8];
+	char kept[128];
+	uint32_t a;
+
+	begin(x, "");
+	a = instance(x, "a");
+	snprintf(kept, sizeof(kept), "%s.step-10", file_of("a", a));
+	for (uint64_t i = 0; i < 4; i++)
+		cpu_cycle(x, a, 1, (T0 + 10 * i) * SEC, i * SEC);
+	for (uint64_t i = 0; i < 5; i++) {
+		cycle(x, (T0 + 40 + 5 * i) * SEC, 5);
+		clear(x);
+		set(x, METRIC_CPU_USAGE, 4 * SEC + i * SEC);
+		add(x, SCOPE_INSTANCE, a, 0, 1);
+		commit(x);
+	}
+	open_store(x);
+	flush(x);
+	assert_int_equal(x->store->stats.samples, 9);
+	assert_int_equal(x->store->table.files, 2);
+	assert_rates(x, kept, "cpu_usage", T0, 2, (double[]){0.1, 0.1});
+	assert_int_equal(
+		fetch(x, file_of("a", a), "cpu_usage", "AVERAGE", 5, T0 + 40, T0 + 60, got, 8), 4);
+	for (int i = 0; i < 4; i++)
+		assert_near(got[i], 0.2);
+	end(x);
+}
+
+static void test_clock(void **state)
+{
+	struct fixture *x = &the_fixture;
+	uint64_t now = (uint64_t)time(NULL) / 10 * 10;
+	const double rates[] = {0.1, 0.1};
+	char kept[128];
+	uint32_t a, b;
+
+	begin(x, "");
+	a = instance(x, "a");
+	b = instance(x, "b");
+	open_store(x);
+	/* Back by 30 s: four samples are not stored, and the ring's cursor goes on. */
+	for (uint64_t i = 0; i < 6; i++)
+		cpu_cycle(x, a, 1, (now - 1000 + 10 * i) * SEC, i * SEC);
+	for (uint64_t i = 0; i < 7; i++)
+		cpu_cycle(x, a, 1, (now - 1000 + 10 * (i + 3)) * SEC, (i + 6) * SEC);
+	flush(x);
+	assert_int_equal(x->store->stats.skipped, 3);
+	assert_int_equal(x->store->stats.samples, 10);
+	assert_rates(x, file_of("a", a), "cpu_usage", now - 930, 2, rates);
+	/* Two hours ahead, then right. */
+	cpu_cycle(x, b, 1, (now + 7200) * SEC, SEC);
+	cpu_cycle(x, b, 1, (now + 7210) * SEC, SEC);
+	flush(x);
+	for (uint64_t i = 0; i < 4; i++)
+		cpu_cycle(x, b, 1, (now + 10 * i) * SEC, i * SEC);
+	flush(x);
+	snprintf(kept, sizeof(kept), "%s.future-%ju", file_of("b", b), (uintmax_t)now + 7210);
+	assert_int_equal(count_files(x, kept), 1);
+	assert_rates(x, file_of("b", b), "cpu_usage", now + 10, 2, rates);
+	end(x);
+}
+
+static uint64_t cursor_of(struct fixture *x)
+{
+	struct ring_status st;
+
+	ring_status(x->ring, &st);
+	return st.cursor_seq;
+}
+
+/* A file that cannot grow stands for a full disk. */
+static void test_full_disk(void **state)
+{
+	struct fixture *x = &the_fixture;
+	const double rates[] = {0.1, 0.1, 0.1, 0.1, 0.1, 0.1};
+	struct rlimit old, small;
+	uint64_t cursor;
+	uint32_t a, b;
+
+	begin(x, "");
+	a = instance(x, "a");
+	signal(SIGXFSZ, SIG_IGN);
+	for (uint64_t i = 0; i < 4; i++)
+		cpu_cycle(x, a, 1, (T0 + 10 * i) * SEC, i * SEC);
+	open_store(x);
+	flush(x);
+	cursor = cursor_of(x);
+	b = instance(x, "b");
+	for (uint64_t i = 4; i < 9; i++) {
+		cycle(x, (T0 + 10 * i) * SEC, 10);
+		clear(x);
+		set(x, METRIC_CPU_USAGE, i * SEC);
+		add(x, SCOPE_INSTANCE, a, 0, 1);
+		add(x, SCOPE_INSTANCE, b, 0, 1);
+		commit(x);
+	}
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = (struct rlimit){1 * MIB, old.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_true(store_flush(x->store) < 0);
+		assert_non_null(strstr(x->store->error.text, file_of("b", b)));
+		assert_non_null(strstr(x->store->error.text, "File too large"));
+	}
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	/* What has a file is stored, nothing half made is left, the ring keeps the rest. */
+	assert_rates(x, file_of("a", a), "cpu_usage", T0 + 10, 6, rates);
+	assert_int_equal(count_files(x, "*.rrd*"), 1);
+	assert_int_equal(count_files(x, "*.new*"), 0);
+	assert_int_equal(cursor_of(x), cursor);
+	flush(x);
+	assert_int_equal(cursor_of(x), cursor + 5);
+	assert_rates(x, file_of("b", b), "cpu_usage", T0 + 50, 3, rates);
+	end(x);
+}
+
+static void test_data_max(void **state)
+{
+	struct fixture *x = &the_fixture;
+	uint32_t a[4];
+	char name[16];
+
+	/* Room for three files of 14.8 MB. */
+	begin(x, "data_max = 50M\n");
+	for (int i = 0; i < 4; i++) {
+		snprintf(name, sizeof(name), "i%d", i);
+		a[i] = instance(x, name);
+	}
+	open_store(x);
+	for (uint64_t i = 0; i < 3; i++)
+		cpu_cycle(x, a[i], 1, (T0 + 10 * i) * SEC, 0);
+	flush(x);
+	assert_int_equal(x->store->table.files, 3);
+	/* All three are alive in this flush and the next: the fourth is refused. */
+	cycle(x, (T0 + 30) * SEC, 10);
+	clear(x);
+	for (int i = 0; i < 4; i++)
+		add(x, SCOPE_INSTANCE, a[i], 0, 1);
+	commit(x);
+	flush(x);
+	assert_int_equal(x->store->stats.refused, 1);
+	assert_int_equal(x->store->stats.removed, 0);
+	assert_int_equal(x->store->table.files, 3);
+	/* Only the third and fourth live on; the first one's last sample is older. */
+	cpu_cycle(x, a[1], 1, (T0 + 40) * SEC, 0);
+	flush(x);
+	for (uint64_t i = 5; i < 8; i++) {
+		cycle(x, (T0 + 10 * i) * SEC, 10);
+		clear(x);
+		add(x, SCOPE_INSTANCE, a[2], 0, 1);
+		add(x, SCOPE_INSTANCE, a[3], 0, 1);
+		commit(x);
+		flush(x);
+	}
+	assert_int_equal(x->store->stats.refused, 0);
+	assert_int_equal(x->store->stats.removed, 1);
+	assert_int_equal(count_files(x, "i0.*"), 0);
+	assert_int_equal(count_files(x, "i[123].*"), 3);
+	assert_true(x->store->table.bytes < 50 * MIB);
+	end(x);
+}
+
+static void test_many_ended(void **state)
+{
+	struct fixture *x = &the_fixture;
+	uint64_t start;
+	uint32_t a;
+
+	begin(x, "data_max = 40M\n");
+	a = instance(x, "a");
+	assert_true(
+		command("mkdir -p %s/data/rrd && cd %s/data/rrd && for i in $(seq 10000); do "
+			"echo >e$i.$i.rrd; done; touch -d 2001-01-01 e7777.7777.rrd; echo >mine",
+			x->dir, x->dir));
+	assert_int_equal(count_files(x, "e*.rrd"), 10000);
+	open_store(x);
+	assert_int_equal(x->store->table.files, 10000);
+	/* 40 MB of small files and 14.8 MB of a new one: the oldest go. */
+	cpu_cycle(x, a, 1, T0 * SEC, 0);
+	start = now_ns(CLOCK_MONOTONIC);
+	flush(x);
+	assert_true(now_ns(CLOCK_MONOTONIC) - start < 10 * SEC);
+	assert_int_equal(count_files(x, "a.*.rrd"), 1);
+	assert_int_equal(count_files(x, "mine"), 1);
+	assert_int_equal(count_files(x, "e7777.*"), 0);
+	assert_in_range(count_files(x, "e*.rrd"), 5000, 7000);
+	assert_in_range(x->store->table.bytes, 30 * MIB, 40 * MIB);
+	end(x);
+}
+
+/* A header that an interrupted update left half changed is put back. */
+static void test_undo(void **state)
+{
+	struct fixture *x = &the_fixture;
+	const double rates[] = {0.1, 0.1, 0.1, 0.1};
+	struct rrd_view view;
+	struct error err;
+	uint32_t a;
+
+	begin(x, "");
+	a = instance(x, "a");
+	open_store(x);
+	for (uint64_t i = 0; i < 3; i++)
+		cpu_cycle(x, a, 1, (T0 + 10 * i) * SEC, i * SEC);
+	flush(x);
+	const char *f = file_of("a", a);
+
+	for (int death = 1; death <= 3; death++) {
+		assert_int_equal(rrd_file_look(x->store, f, &x->store->layout[0], &view, &err), 0);
+		undo_begin(x->store->undo, f, view.inode, view.header_len);
+		close_store(x);
+		damage(x, f, "\1\2\3\4\5\6\7\7", 9000);
+		damage(x, f, "\1\2\3\4\5\6\7\7", 4400);
+		open_store(x);
+		assert_int_equal(x->store->stats.quarantined, death == 3);
+		if (death == 3)
+			break;
+	}
+	end(x);
+	begin(x, "");
+	a = instance(x, "a");
+	open_store(x);
+	for (uint64_t i = 0; i < 3; i++)
+		cpu_cycle(x, a, 1, (T0 + 10 * i) * SEC, i * SEC);
+	flush(x);
+	f = file_of("a", a);
+	assert_int_equal(rrd_file_look(x->store, f, &x->store->layout[0], &view, &err), 0);
+	undo_begin(x->store->undo, f, view.inode, view.header_len);
+	close_store(x);
+	/* Not the counters of the samples before, but those of librrd half way. */
+	assert_true(command("rrdtool update %s/data/rrd/%s -t cpu_usage %ju:1000", x->dir, f,
+		(uintmax_t)T0 + 30));
+	open_store(x);
+	for (uint64_t i = 3; i < 6; i++)
+		cpu_cycle(x, a, 1, (T0 + 10 * i) * SEC, i * SEC);
+	flush(x);
+	assert_rates(x, f, "cpu_usage", T0 + 10, 4, rates);
+	end(x);
+}
+
+#define KILLED 6
+static void kill_cycle(struct fixture *x, const uint32_t *number, uint64_t i)
+{
+	cycle(x, (T0 + 10 * i) * SEC + i % 7 * 1000000, 10);
+	for (uint64_t n = 0; n < KILLED; n++) {
+		clear(x);
+		set(x, METRIC_CPU_USAGE, (i * (n + 3) % 1000) * SEC);
+		set(x, METRIC_IO_READ_BYTES, i * i * (n + 1));
+		set(x, METRIC_MEMORY_USAGE, i * 100 + n);
+		add(x, SCOPE_INSTANCE, number[n], 0, 1 + (i + n) / 50);
+		add_interface(x, number[n], 0, 5, i * 100, i * n);
+	}
+	commit(x);
+}
+
+static void kill_a_flush(struct fixture *x, unsigned int *seed)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		struct error err;
+
+		if (store_open(x->config, &x->store, &err) < 0)
+			_exit(1);
+		store_flush(x->store);
+		pause();
+	}
+	/* Some right in the middle, some while files are made. */
+	usleep(rand_r(seed) % (rand_r(seed) % 8 ? 8000 : 60000));
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+}
+
+#define ROWS                                                                                       \
+	"cd %s/data/rrd && for f in *.rrd; do echo $f; for s in 'AVERAGE -r 10' 'MAX -r 300'; do " \
+	"rrdtool fetch $f $s -s %ju -e %ju; done; "                                                \
+	"rrdtool info $f | grep -v -e cur_row -e filename; done"
+
+static void test_killed(void **state)
+{
+	struct fixture *x = &the_fixture;
+	unsigned int seed = 4711;
+	uint32_t number[KILLED];
+	uint64_t i = 0;
+	char name[16];
+
+	begin(x, "");
+	for (int n = 0; n < KILLED; n++) {
+		snprintf(name, sizeof(name), "k%d", n);
+		number[n] = instance(x, name);
+	}
+	for (int death = 0; death < 100; death++) {
+		for (int n = 0; n < 6; n++)
+			kill_cycle(x, number, i++);
+		kill_a_flush(x, &seed);
+	}
+	open_store(x);
+	flush(x);
+	assert_int_equal(x->store->table.files, KILLED);
+	assert_int_equal(x->store->stats.quarantined, 0);
+	close_store(x);
+	uintmax_t to = T0 + 10 * i + 20;
+	_cleanup_free_ char *got = output(ROWS, x->dir, (uintmax_t)T0, to);
+
+	/* The same samples in one go. */
+	assert_int_equal(count_files(x, "*"), KILLED + 1);
+	assert_true(command("rm -r %s/data/rrd %s/run/store.undo", x->dir, x->dir));
+	fresh_ring(x);
+	for (uint64_t k = 0; k < i; k++)
+		kill_cycle(x, number, k);
+	open_store(x);
+	flush(x);
+	assert_int_equal(x->store->stats.samples, KILLED * i);
+	_cleanup_free_ char *expected = output(ROWS, x->dir, (uintmax_t)T0, to);
+
+	assert_true(strlen(expected) > 100000);
+	assert_int_equal(strcmp(got, expected), 0);
+	end(x);
+}
+
+/* Without the index's word there is no name; the collector saves it within a flush. */
+static void test_unnamed(void **state)
+{
+	struct fixture *x = &the_fixture;
+	uint32_t a;
+
+	begin(x, "");
+	open_store(x);
+	cpu_cycle(x, 4242, 1, T0 * SEC, 0);
+	flush(x);
+	assert_int_equal(x->store->stats.skipped, 1);
+	assert_int_equal(x->store->table.files, 0);
+	a = instance(x, "a");
+	cpu_cycle(x, a, 1, (T0 + 10) * SEC, 0);
+	flush(x);
+	assert_int_equal(count_files(x, file_of("a", a)), 1);
+	end(x);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_teardown(f, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(test_values),
+		TEST(test_sources),
+		TEST(test_precision),
+		TEST(test_restart),
+		TEST(test_restart_every_second),
+		TEST(test_store_restart),
+		TEST(test_interfaces),
+		TEST(test_replay),
+		TEST(test_damaged),
+		TEST(test_new_sources),
+		TEST(test_changed_step),
+		TEST(test_clock),
+		TEST(test_full_disk),
+		TEST(test_data_max),
+		TEST(test_many_ended),
+		TEST(test_undo),
+		TEST(test_killed),
+		TEST(test_unnamed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
