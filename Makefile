@@ -148,7 +148,7 @@ check-clang:
 
 unit: $(UNIT)
 
-check-live: $(BIN)
+check-live: $(BIN) $(UNIT)
 	@tests/run-live $(B) $(LIVE)
 
 check-generated: $(B)/bin/loadcell
