@@ -291,7 +291,7 @@ static void many_rows_keep_their_texts(void **state)
 		for (size_t i = 0; i < rows; i++) {
 			snprintf(name, sizeof(name), "n%zu", i / 3);
 			snprintf(handle, sizeof(handle), i % 2 ? "n%zu" : "n%zu~9", i / 3);
-			snprintf(lxcpath, sizeof(lxcpath), i % 5 ? "/p%zu" : "", i / 50);
+			snprintf(lxcpath, sizeof(lxcpath), i % 5 ? "/p%zu" : "/q%zu", i / 50);
 			assert_int_equal(add_row(b, SCOPE_INSTANCE, i, texts), 0);
 			assert_int_equal(add_row(b, SCOPE_INTERFACE, i, some_texts), 0);
 		}
@@ -302,7 +302,7 @@ static void many_rows_keep_their_texts(void **state)
 		for (size_t i = 0; i < rows; i++) {
 			snprintf(name, sizeof(name), "n%zu", i / 3);
 			snprintf(handle, sizeof(handle), i % 2 ? "n%zu" : "n%zu~9", i / 3);
-			snprintf(lxcpath, sizeof(lxcpath), i % 5 ? "/p%zu" : "", i / 50);
+			snprintf(lxcpath, sizeof(lxcpath), i % 5 ? "/p%zu" : "/q%zu", i / 50);
 			assert_int_equal(snapshot_row(s, SCOPE_INSTANCE, i, &r), 0);
 			assert_string_equal(r.text[TEXT_NAME], name);
 			assert_string_equal(r.text[TEXT_HANDLE], handle);
