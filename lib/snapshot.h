@@ -22,12 +22,12 @@ enum snapshot_text {
 	TEXT_HOSTNAME, /* lxc.uts.name */
 	TEXT_GROUPS,   /* lxc.group, separated by newlines */
 	TEXT_LXCPATH,
-	TEXT_KIND,     /* "lxc", "qemu" ...; filesystem: its type; host: kernel release */
-	TEXT_STATE,    /* "running" */
-	TEXT_CGROUPS,  /* "memory=/lxc.payload.web01\n...", one line per controller */
-	TEXT_LIMITS,   /* "memory_limit_bytes=/lxc/101\n...": the cgroup that binds, where one does */
-	TEXT_DISK,     /* how disk figures are made: "statvfs", "walk", "quota"; filesystem: device */
-	TEXT_NOTES,    /* newline-separated sentences for people, e.g. "network shared with the host" */
+	TEXT_KIND,    /* "lxc", "qemu" ...; filesystem: its type; host: kernel release */
+	TEXT_STATE,   /* "running" */
+	TEXT_CGROUPS, /* "memory=/lxc.payload.web01\n...", one line per controller */
+	TEXT_LIMITS, /* "memory_limit_bytes=/lxc/101\n...": the cgroup that binds, where one does */
+	TEXT_DISK,   /* how disk figures are made: "statvfs", "walk", "quota"; filesystem: device */
+	TEXT_NOTES,  /* sentences for people, one a line: "network shared with the host" */
 	TEXT_COUNT,
 };
 
@@ -38,12 +38,12 @@ enum snapshot_flag {
 };
 
 struct snapshot_row {
-	uint32_t index;	 /* instance: its stable number; interface, filesystem: number in the list */
+	uint32_t index; /* instance: its stable number; interface, filesystem: number in the list */
 	uint32_t parent; /* interface: its instance's index; else 0 */
 	uint32_t flags;
-	uint64_t run;		 /* which run of the instance; host: hash of the boot id */
-	uint64_t disk_time_ns;	 /* when the disk figures were complete, wall clock; 0: never */
-	uint64_t disk_progress;	 /* files seen by a walk under way */
+	uint64_t run;           /* which run of the instance; host: hash of the boot id */
+	uint64_t disk_time_ns;  /* when the disk figures were complete, wall clock; 0: never */
+	uint64_t disk_progress; /* files seen by a walk under way */
 	const char *text[TEXT_COUNT]; /* NULL when absent; readers get "" */
 	const struct value *values;   /* writer: one per slot of the scope; readers: NULL */
 };
@@ -52,8 +52,8 @@ struct snapshot_info {
 	uint64_t time_ns;      /* wall clock of the cycle */
 	uint64_t monotonic_ns; /* CLOCK_MONOTONIC of the cycle */
 	uint64_t interval_ns;
-	uint64_t sequence;     /* cycles since the ring began; the ring's records have it too */
-	uint64_t fingerprint;  /* of the writer's metric table */
+	uint64_t sequence;    /* cycles since the ring began; the ring's records have it too */
+	uint64_t fingerprint; /* of the writer's metric table */
 	uint32_t rows[SCOPE_COUNT];
 };
 
@@ -64,11 +64,12 @@ void snapshot_builder_free(struct snapshot_builder *b);
 DEFINE_CLEANUP(struct snapshot_builder *, snapshot_builder_free)
 /* Scopes in any order; rows of one scope keep the order of their adding. 0 or -ENOMEM. */
 void snapshot_builder_reset(struct snapshot_builder *b);
-int snapshot_builder_add(struct snapshot_builder *b, enum metric_scope scope,
-	const struct snapshot_row *row);
-/* Writes run_dir's file by a temporary name and rename. info->rows and fingerprint are filled in. */
-int snapshot_builder_publish(struct snapshot_builder *b, const char *path,
-	const struct snapshot_info *info);
+int snapshot_builder_add(
+	struct snapshot_builder *b, enum metric_scope scope, const struct snapshot_row *row);
+/* Writes path.new and renames it; on any error the old file stays. The rows and the fingerprint of
+ * the file are the builder's own, whatever *info says. */
+int snapshot_builder_publish(
+	struct snapshot_builder *b, const char *path, const struct snapshot_info *info);
 
 /* Reading. Opens, maps and checks the whole file: a damaged or foreign one is refused with one
  * sentence in *err. -ENOENT: no collector has published here yet. */
@@ -84,7 +85,7 @@ const struct snapshot_info *snapshot_info(const struct snapshot *s);
 uint64_t snapshot_age_ns(const struct snapshot *s);
 
 /* Fixed numbers and texts; the pointers live as long as the snapshot. */
-int snapshot_row(const struct snapshot *s, enum metric_scope scope, size_t row,
-	struct snapshot_row *ret);
-struct value snapshot_value(const struct snapshot *s, enum metric_scope scope, size_t row,
-	unsigned int metric_id);
+int snapshot_row(
+	const struct snapshot *s, enum metric_scope scope, size_t row, struct snapshot_row *ret);
+struct value snapshot_value(
+	const struct snapshot *s, enum metric_scope scope, size_t row, unsigned int metric_id);

@@ -337,37 +337,33 @@ static void bad_names_are_refused(void **state)
 	"{\"number\":" number ",\"lxcpath\":\"/a\",\"name\":\"" name "\",\"handle\":\"" handle     \
 	"\",\"context\":\"x\",\"run\":\"1f\",\"starts\":2,\"last_seen\":5}\n"
 
+#define OTHER(name, handle, run, starts)                                                           \
+	"{\"number\":12,\"lxcpath\":\"/b\",\"name\":\"" name "\",\"handle\":\"" handle             \
+	"\",\"context\":\"x\",\"run\":" run ",\"starts\":" starts ",\"last_seen\":5}\n"
+
 static void damage_is_kept_aside(void **state)
 {
-	static const char
-		*const damaged[] =
-			{
-				"not json\n",
-				"[1,2]\n",
-				"{\"number\":5}\n",
-				LINE("0", "n", "n"),
-				LINE("-5", "n", "n"),
-				LINE("2147483648", "n", "n"),
-				LINE("\"5\"", "n", "n"),
-				LINE("10", "n", "n"),            /* a number twice */
-				LINE("11", "first", "first~11"), /* a key twice */
-				LINE("12", "n", "m"),
-				LINE("12", "n", "n~13"),
-				LINE("12", "n~1", "n~1"),
-				LINE("12", "", ""),
-				"{\"number\":12,\"lxcpath\":\"/"
-				"b\",\"name\":\"first\",\"handle\":\"first\"," /* twice
-										*/
-				"\"context\":\"x\",\"run\":\"1\",\"starts\":2,\"last_seen\":5}\n",
-				"{\"number\":12,\"lxcpath\":\"/b\",\"name\":\"n\",\"handle\":\"n\","
-				"\"context\":\"x\",\"run\":\"1g\",\"starts\":2,\"last_seen\":5}\n",
-				"{\"number\":12,\"lxcpath\":\"/"
-				"b\",\"name\":\"%\",\"handle\":\"%\",\"percent\":true,"
-				"\"context\":\"x\",\"run\":\"1\",\"starts\":2,\"last_seen\":5}\n",
-				"{\"number\":12,\"lxcpath\":\"/b\",\"name\":\"n\",\"handle\":\"n\","
-				"\"context\":\"x\",\"run\":\"1\",\"starts\":-2,\"last_seen\":5}\n",
-				"{\"number\":12,\"lxcpath\":\"/b\",\"na",
-			};
+	static const char *const damaged[] = {
+		"not json\n",
+		"[1,2]\n",
+		"{\"number\":5}\n",
+		LINE("0", "n", "n"),
+		LINE("-5", "n", "n"),
+		LINE("2147483648", "n", "n"),
+		LINE("\"5\"", "n", "n"),
+		LINE("10", "n", "n"),            /* a number twice */
+		LINE("11", "first", "first~11"), /* a key twice */
+		LINE("12", "n", "m"),
+		LINE("12", "n", "n~13"),
+		LINE("12", "n~1", "n~1"),
+		LINE("12", "", ""),
+		OTHER("first", "first", "\"1\"", "2"), /* a handle twice */
+		OTHER("n", "n", "\"1g\"", "2"),
+		OTHER("n", "n", "1", "2"),
+		OTHER("n", "n", "\"1\"", "-2"),
+		OTHER("%", "%", "\"1\",\"percent\":true", "2"),
+		"{\"number\":12,\"lxcpath\":\"/b\",\"na",
+	};
 	struct place *p = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(damaged); i++) {
