@@ -51,8 +51,8 @@ const char *config_path(const char *argument);
  */
 int config_load(const char *path, struct config **ret, struct error *err);
 /* The same from memory; name stands for the path in messages. */
-int config_parse(const char *buf, size_t len, const char *name, struct config **ret,
-	struct error *err);
+int config_parse(
+	const char *buf, size_t len, const char *name, struct config **ret, struct error *err);
 void config_free(struct config *c);
 DEFINE_CLEANUP(struct config *, config_free)
 

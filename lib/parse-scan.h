@@ -85,6 +85,8 @@ static inline bool skip_char(struct span *s, char c)
 	return true;
 }
 
+#define DIGITS_SAFE 19 /* any number of 19 digits is below 2^64 */
+
 /* Takes all digits. -EBADMSG: there are none; -ERANGE: more than 2^64-1. */
 static inline int scan_digits(struct span *s, uint64_t *ret)
 {
@@ -95,8 +97,9 @@ static inline int scan_digits(struct span *s, uint64_t *ret)
 	for (; p < s->end && is_digit(*p); p++) {
 		uint64_t digit = (uint64_t)(*p - '0');
 
-		overflow |=
-			n > UINT64_MAX / 10 || (n == UINT64_MAX / 10 && digit > UINT64_MAX % 10);
+		if (p - s->p >= DIGITS_SAFE)
+			overflow |= n > UINT64_MAX / 10 ||
+				    (n == UINT64_MAX / 10 && digit > UINT64_MAX % 10);
 		n = n * 10 + digit;
 	}
 	if (p == s->p)

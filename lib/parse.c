@@ -101,11 +101,12 @@ static bool is_flat_line(struct span line)
 	return scan_value(&line, 1, &v);
 }
 
+/* The length decides first: many keys of v1 begin alike ("total_..."), few are equally long. */
 static inline bool flat_key_matches(const struct parse_key *key, const struct span *line)
 {
 	char after;
 
-	if (span_len(line) <= key->len || line->p[0] != key->key[0])
+	if (span_len(line) <= key->len)
 		return false;
 	after = line->p[key->len];
 	return (is_blank(after) || after == ':') && memcmp(line->p, key->key, key->len) == 0;
@@ -119,14 +120,22 @@ static bool flat_value(const struct parse_key *key, struct span line, struct val
 	return scan_value(&line, key->scale, ret) && ret->state != VALUE_ABSENT;
 }
 
-/* Stops when all keys are found; the first line of a key that has a value counts. */
+/*
+ * Stops when all keys are found; the first line of a key that has a value counts. Most lines are
+ * passed over by their first character: `starting` has a bit for each key that begins like it.
+ */
 static void scan_flat(struct span text, const struct parse_key *keys, size_t n, struct value *ret)
 {
 	uint64_t wanted = n == KEYS_AT_ONCE ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+	uint64_t starting[32] = {0};
 	struct span line;
 
+	for (size_t i = 0; i < n; i++)
+		starting[keys[i].key[0] & 31] |= UINT64_C(1) << i;
 	while (wanted && next_line(&text, &line)) {
-		for (uint64_t left = wanted; left; left &= left - 1) {
+		if (line.p == line.end)
+			continue;
+		for (uint64_t left = wanted & starting[*line.p & 31]; left; left &= left - 1) {
 			size_t i = (size_t)__builtin_ctzll(left);
 
 			if (flat_key_matches(&keys[i], &line) &&
