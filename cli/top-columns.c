@@ -8,37 +8,29 @@
  * The columns of top. A share of an interval (pressure, throttling) is bad long before a limit is
  * full, so those have lower thresholds than the fill of a limit.
  */
-#define PERCENT(p)    ((p)*UINT64_C(10000000))
-#define FILL_LEVELS   .warning = PERCENT(80), .critical = PERCENT(95)
-#define SHARE_LEVELS  .warning = PERCENT(20), .critical = PERCENT(50)
-#define NEW_OOM_LEVEL .warning = PERCENT(50), .critical = PERCENT(50)
+#define PERCENT(p) ((p)*UINT64_C(10000000))
 
 /* --- values: what a column sorts by ----------------------------------------------------------- */
 
-#define METRIC_COLUMN(function, id)                                                                \
-	static struct value function(const struct top_model *m, const struct top_row *r)           \
+#define VALUE(name, function, id)                                                                  \
+	static struct value name##_value(const struct top_model *m, const struct top_row *r)       \
 	{                                                                                          \
-		return top_row_value(m, r, id);                                                    \
-	}
-#define RATE_COLUMN(function, id)                                                                  \
-	static struct value function(const struct top_model *m, const struct top_row *r)           \
-	{                                                                                          \
-		return top_row_rate(m, r, id);                                                     \
+		return function(m, r, id);                                                         \
 	}
 
-METRIC_COLUMN(cpu_value, METRIC_CPU_USED_CORES)
-METRIC_COLUMN(memory_value, METRIC_MEMORY_WORKING_SET)
-METRIC_COLUMN(pids_value, METRIC_PIDS_CURRENT)
-METRIC_COLUMN(disk_value, METRIC_DISK_USED)
-METRIC_COLUMN(uptime_value, METRIC_UPTIME)
-METRIC_COLUMN(oom_value, METRIC_MEMORY_OOM_KILLS)
-RATE_COLUMN(read_value, METRIC_IO_READ_BYTES)
-RATE_COLUMN(write_value, METRIC_IO_WRITE_BYTES)
-RATE_COLUMN(receive_value, METRIC_NETWORK_RECEIVE_BYTES)
-RATE_COLUMN(transmit_value, METRIC_NETWORK_TRANSMIT_BYTES)
-RATE_COLUMN(pressure_cpu, METRIC_CPU_PRESSURE_SOME)
-RATE_COLUMN(pressure_memory, METRIC_MEMORY_PRESSURE_SOME)
-RATE_COLUMN(pressure_io, METRIC_IO_PRESSURE_SOME)
+VALUE(cpu, top_row_value, METRIC_CPU_USED_CORES)
+VALUE(memory, top_row_value, METRIC_MEMORY_WORKING_SET)
+VALUE(pids, top_row_value, METRIC_PIDS_CURRENT)
+VALUE(disk, top_row_value, METRIC_DISK_USED)
+VALUE(uptime, top_row_value, METRIC_UPTIME)
+VALUE(oom, top_row_value, METRIC_MEMORY_OOM_KILLS)
+VALUE(read, top_row_rate, METRIC_IO_READ_BYTES)
+VALUE(write, top_row_rate, METRIC_IO_WRITE_BYTES)
+VALUE(receive, top_row_rate, METRIC_NETWORK_RECEIVE_BYTES)
+VALUE(transmit, top_row_rate, METRIC_NETWORK_TRANSMIT_BYTES)
+VALUE(pressure_cpu, top_row_rate, METRIC_CPU_PRESSURE_SOME)
+VALUE(pressure_memory, top_row_rate, METRIC_MEMORY_PRESSURE_SOME)
+VALUE(pressure_io, top_row_rate, METRIC_IO_PRESSURE_SOME)
 
 static struct value throttled_value(const struct top_model *m, const struct top_row *r)
 {
@@ -103,41 +95,41 @@ static void format_pair(unsigned int used_id, struct value used, struct value li
 		snprintf(buf, size, "%s", a.text);
 }
 
-#define PAIR_COLUMN(function, used_id, limit_id)                                                   \
-	static void function(const struct top_model *m, const struct top_row *r, size_t width,     \
-		char *buf, size_t size)                                                            \
+#define FORMAT(name)                                                                               \
+	static void name##_format(const struct top_model *m, const struct top_row *r,              \
+		size_t width, char *buf, size_t size)
+
+#define PAIR_FORMAT(name, used_id, limit_id)                                                       \
+	FORMAT(name)                                                                               \
 	{                                                                                          \
 		format_pair(used_id, top_row_value(m, r, used_id), top_row_value(m, r, limit_id),  \
 			width, buf, size);                                                         \
 	}
 
-PAIR_COLUMN(cpu_format, METRIC_CPU_USED_CORES, METRIC_CPU_LIMIT)
-PAIR_COLUMN(memory_format, METRIC_MEMORY_WORKING_SET, METRIC_MEMORY_LIMIT)
-PAIR_COLUMN(pids_format, METRIC_PIDS_CURRENT, METRIC_PIDS_LIMIT)
-PAIR_COLUMN(disk_format, METRIC_DISK_USED, METRIC_DISK_LIMIT)
+PAIR_FORMAT(cpu, METRIC_CPU_USED_CORES, METRIC_CPU_LIMIT)
+PAIR_FORMAT(memory, METRIC_MEMORY_WORKING_SET, METRIC_MEMORY_LIMIT)
+PAIR_FORMAT(pids, METRIC_PIDS_CURRENT, METRIC_PIDS_LIMIT)
+PAIR_FORMAT(disk, METRIC_DISK_USED, METRIC_DISK_LIMIT)
 
-static void put_cell(struct value v, struct cell (*format)(uint64_t n), char *buf, size_t size)
-{
-	snprintf(buf, size, "%s", value_is_number(v) ? format(v.number).text : "-");
-}
-
-#define CELL_COLUMN(function, value_function, cell_function)                                       \
-	static void function(const struct top_model *m, const struct top_row *r, size_t width,     \
-		char *buf, size_t size)                                                            \
+#define CELL_FORMAT(name, cell_function)                                                           \
+	FORMAT(name)                                                                               \
 	{                                                                                          \
-		put_cell(value_function(m, r), cell_function, buf, size);                          \
+		struct value v = name##_value(m, r);                                               \
+                                                                                                   \
+		snprintf(                                                                          \
+			buf, size, "%s", value_is_number(v) ? cell_function(v.number).text : "-"); \
 	}
 
-CELL_COLUMN(read_format, read_value, cell_bytes)
-CELL_COLUMN(write_format, write_value, cell_bytes)
-CELL_COLUMN(receive_format, receive_value, cell_bytes)
-CELL_COLUMN(transmit_format, transmit_value, cell_bytes)
-CELL_COLUMN(pressure_cpu_format, pressure_cpu, cell_percent)
-CELL_COLUMN(pressure_memory_format, pressure_memory, cell_percent)
-CELL_COLUMN(pressure_io_format, pressure_io, cell_percent)
-CELL_COLUMN(throttled_format, throttled_value, cell_percent)
-CELL_COLUMN(uptime_format, uptime_value, cell_duration)
-CELL_COLUMN(oom_format, oom_value, cell_count)
+CELL_FORMAT(read, cell_bytes)
+CELL_FORMAT(write, cell_bytes)
+CELL_FORMAT(receive, cell_bytes)
+CELL_FORMAT(transmit, cell_bytes)
+CELL_FORMAT(pressure_cpu, cell_percent)
+CELL_FORMAT(pressure_memory, cell_percent)
+CELL_FORMAT(pressure_io, cell_percent)
+CELL_FORMAT(throttled, cell_percent)
+CELL_FORMAT(uptime, cell_duration)
+CELL_FORMAT(oom, cell_count)
 
 static const char *name_string(const struct top_row *r)
 {
@@ -154,97 +146,51 @@ static const char *groups_string(const struct top_row *r)
 	return r->groups;
 }
 
-#define TEXT_COLUMN(t, k, w, p, f, h)                                                              \
-	{                                                                                          \
-		.title = t, .key = k, .text = true, .width = w, .most = 60, .priority = p,         \
-		.string = f, .help = h                                                             \
-	}
-#define RATE(t, k, p, f, h)                                                                        \
-	{                                                                                          \
-		.title = t, .key = k, .width = 5, .most = 5, .priority = p, .value = f##_value,    \
-		.format = f##_format, .help = h                                                    \
-	}
-#define SHARE(t, k, p, v, f, h)                                                                    \
-	{                                                                                          \
-		.title = t, .key = k, .width = 4, .most = 4, .priority = p, .value = v,            \
-		.ratio = v, .format = f, SHARE_LEVELS, .help = h                                   \
-	}
+#define TEXT(t, k, w, p, name, h)                                                                  \
+	.title = t, .key = k, .text = true, .width = w, .most = 60, .priority = p,                 \
+	.string = name##_string, .help = h
+#define FIGURES(t, k, w, m, p, name, h)                                                            \
+	.title = t, .key = k, .width = w, .most = m, .priority = p, .value = name##_value,         \
+	.format = name##_format, .help = h
+#define FILL(name)  .ratio = name##_ratio, .warning = PERCENT(80), .critical = PERCENT(95)
+#define SHARE(name) .ratio = name##_value, .warning = PERCENT(20), .critical = PERCENT(50)
 
 const struct top_column top_columns[COLUMN_COUNT] = {
-	[COLUMN_NAME] = TEXT_COLUMN(
-		"NAME", 'n', 8, 0, name_string, "handle; marked when any column, shown or not, is"),
-	[COLUMN_CPU] = {.title = "CPU",
-		.key = 'c',
-		.width = 14,
-		.most = 30,
-		.bar = 4,
-		.priority = 1,
-		.value = cpu_value,
-		.ratio = cpu_ratio,
-		.format = cpu_format,
-		FILL_LEVELS,
-		.help = "cores used / effective limit; max: the host's, so is the bar"},
-	[COLUMN_MEMORY] = {.title = "MEM",
-		.key = 'm',
-		.width = 16,
-		.most = 32,
-		.bar = 4,
-		.priority = 2,
-		.value = memory_value,
-		.ratio = memory_ratio,
-		.format = memory_format,
-		FILL_LEVELS,
-		.help = "working set / effective limit; max: the host's, so is the bar"},
-	[COLUMN_PIDS] = {.title = "PIDS",
-		.key = 'p',
-		.width = 5,
-		.most = 11,
-		.priority = 3,
-		.value = pids_value,
-		.ratio = pids_ratio,
-		.format = pids_format,
-		FILL_LEVELS,
-		.help = "tasks / limit"},
-	[COLUMN_READ] = RATE("RD/s", 'r', 4, read, "bytes read from block devices"),
-	[COLUMN_WRITE] = RATE("WR/s", 'w', 5, write, "bytes written to block devices"),
-	[COLUMN_RECEIVE] = RATE("RX/s", 'x', 6, receive, "bytes received by its interfaces"),
-	[COLUMN_TRANSMIT] = RATE("TX/s", 't', 7, transmit, "bytes sent by its interfaces"),
-	[COLUMN_PRESSURE_CPU] = SHARE("pCPU", 'C', 11, pressure_cpu, pressure_cpu_format,
-		"time in which some task waited for a CPU (PSI)"),
-	[COLUMN_PRESSURE_MEMORY] = SHARE("pMEM", 'M', 9, pressure_memory, pressure_memory_format,
-		"time in which some task waited for memory (PSI)"),
-	[COLUMN_PRESSURE_IO] = SHARE("pIO", 'I', 10, pressure_io, pressure_io_format,
-		"time in which some task waited for a disk (PSI)"),
-	[COLUMN_THROTTLED] = SHARE("THR%", 'T', 8, throttled_value, throttled_format,
-		"quota periods in which it was throttled"),
-	[COLUMN_DISK] = {.title = "DISK",
-		.key = 'd',
-		.width = 5,
-		.most = 11,
-		.priority = 13,
-		.value = disk_value,
-		.ratio = disk_ratio,
-		.format = disk_format,
-		FILL_LEVELS,
-		.help = "bytes on disk / limit"},
-	[COLUMN_UPTIME] = {.title = "UPTIME",
-		.key = 'u',
-		.width = 6,
-		.most = 6,
-		.priority = 14,
-		.value = uptime_value,
-		.format = uptime_format,
-		.help = "since init started"},
-	[COLUMN_OOM] = {.title = "OOM",
-		.key = 'o',
-		.width = 5,
-		.most = 5,
-		.priority = 12,
-		.value = oom_value,
-		.ratio = oom_ratio,
-		.format = oom_format,
-		NEW_OOM_LEVEL,
-		.help = "OOM kills; marked when there was one since the last sample"},
-	[COLUMN_HOSTNAME] = TEXT_COLUMN("HOSTNAME", 's', 8, 15, hostname_string, "lxc.uts.name"),
-	[COLUMN_GROUPS] = TEXT_COLUMN("GROUPS", 'g', 6, 16, groups_string, "lxc.group"),
+	/* title, key, least and most width, priority */
+	[COLUMN_NAME] = {TEXT(
+		"NAME", 'n', 8, 0, name, "handle; marked when any column, shown or not, is")},
+	[COLUMN_CPU] = {FIGURES("CPU", 'c', 14, 30, 1, cpu,
+				"cores used / effective limit; max: the host's, so is the bar"),
+		.bar = 4, FILL(cpu)},
+	[COLUMN_MEMORY] = {FIGURES("MEM", 'm', 16, 32, 2, memory,
+				   "working set / effective limit; max: the host's, so is the bar"),
+		.bar = 4, FILL(memory)},
+	[COLUMN_PIDS] = {FIGURES("PIDS", 'p', 5, 11, 3, pids, "tasks / limit"), FILL(pids)},
+	[COLUMN_READ] = {FIGURES("RD/s", 'r', 5, 5, 4, read, "bytes read from block devices")},
+	[COLUMN_WRITE] = {FIGURES("WR/s", 'w', 5, 5, 5, write, "bytes written to block devices")},
+	[COLUMN_RECEIVE] = {FIGURES(
+		"RX/s", 'x', 5, 5, 6, receive, "bytes received by its interfaces")},
+	[COLUMN_TRANSMIT] = {FIGURES(
+		"TX/s", 't', 5, 5, 7, transmit, "bytes sent by its interfaces")},
+	[COLUMN_PRESSURE_CPU] = {FIGURES("pCPU", 'C', 4, 4, 11, pressure_cpu,
+					 "time in which some task waited for a CPU (PSI)"),
+		SHARE(pressure_cpu)},
+	[COLUMN_PRESSURE_MEMORY] = {FIGURES("pMEM", 'M', 4, 4, 9, pressure_memory,
+					    "time in which some task waited for memory (PSI)"),
+		SHARE(pressure_memory)},
+	[COLUMN_PRESSURE_IO] = {FIGURES("pIO", 'I', 4, 4, 10, pressure_io,
+					"time in which some task waited for a disk (PSI)"),
+		SHARE(pressure_io)},
+	[COLUMN_THROTTLED] =
+		{FIGURES("THR%", 'T', 4, 4, 8, throttled,
+			 "quota periods in which it was throttled"),
+			SHARE(throttled)},
+	[COLUMN_DISK] = {FIGURES("DISK", 'd', 5, 11, 13, disk, "bytes on disk / limit"),
+		FILL(disk)},
+	[COLUMN_UPTIME] = {FIGURES("UPTIME", 'u', 6, 6, 14, uptime, "since init started")},
+	[COLUMN_OOM] = {FIGURES("OOM", 'o', 5, 5, 12, oom,
+				"OOM kills; marked when there was one since the last sample"),
+		FILL(oom)},
+	[COLUMN_HOSTNAME] = {TEXT("HOSTNAME", 's', 8, 15, hostname, "lxc.uts.name")},
+	[COLUMN_GROUPS] = {TEXT("GROUPS", 'g', 6, 16, groups, "lxc.group")},
 };

@@ -25,6 +25,13 @@ void top_model_free(struct top_model *m)
 	*m = (struct top_model){0};
 }
 
+static int sample_reserve(struct top_sample *s, size_t rows)
+{
+	s->key = calloc(rows + 1, 2 * sizeof(*s->key));
+	s->values = calloc(rows + 1, metric_count(SCOPE_INSTANCE) * sizeof(*s->values));
+	return s->key && s->values ? 0 : -ENOMEM;
+}
+
 static int sample_read(struct top_sample *s, const struct snapshot *from)
 {
 	const struct snapshot_info *info = snapshot_info(from);
@@ -32,9 +39,7 @@ static int sample_read(struct top_sample *s, const struct snapshot *from)
 	struct snapshot_row fixed;
 	const struct metric *metric;
 
-	s->key = calloc(rows + 1, 2 * sizeof(*s->key));
-	s->values = calloc(rows + 1, slots * sizeof(*s->values));
-	if (!s->key || !s->values)
+	if (sample_reserve(s, rows))
 		return -ENOMEM;
 	s->monotonic_ns = info->monotonic_ns;
 	s->sequence = info->sequence;
@@ -60,9 +65,7 @@ static int sample_read_record(struct top_sample *s, const struct ring_record *re
 	struct ring_row row;
 	int r;
 
-	s->key = calloc(record->rows + 1, 2 * sizeof(*s->key));
-	s->values = calloc(record->rows + 1, slots * sizeof(*s->values));
-	if (!s->key || !s->values)
+	if (sample_reserve(s, record->rows))
 		return -ENOMEM;
 	s->monotonic_ns = record->monotonic_ns;
 	s->sequence = record->seq;

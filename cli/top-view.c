@@ -26,6 +26,14 @@ static size_t by_priority(size_t priority)
 	return COLUMN_COUNT;
 }
 
+/* What is left goes to texts that are cut, then to limits beside figures, then to bars. */
+static int growth_pass(const struct top_column *c)
+{
+	if (c->text)
+		return 0;
+	return c->bar ? 2 : 1;
+}
+
 /* Gives one place to each column of this pass that has a use for it; true when there was one. */
 static bool grow_columns(const struct top_model *m, int pass, struct top_layout *l, size_t *used)
 {
@@ -35,10 +43,7 @@ static bool grow_columns(const struct top_model *m, int pass, struct top_layout 
 		const struct top_column *c = &top_columns[i];
 		size_t most = c->text ? MIN(m->longest[i], c->most) : c->most;
 
-		if (pass != (c->text         ? 0
-				    : c->bar ? 2
-					     : 1) ||
-			!l->columns[i] || l->columns[i] >= most)
+		if (pass != growth_pass(c) || !l->columns[i] || l->columns[i] >= most)
 			continue;
 		l->columns[i]++;
 		l->bar[i] = (unsigned char)(l->bar[i] + !!c->bar);
@@ -63,7 +68,6 @@ void top_layout_for(const struct top_model *m, size_t width, struct top_layout *
 		ret->bar[i] = top_columns[i].bar;
 		used += (used ? 1 : 0) + ret->columns[i];
 	}
-	/* What is left goes to texts that are cut, then to limits beside figures, then to bars. */
 	for (int pass = 0; pass < 3; pass++)
 		while (grow_columns(m, pass, ret, &used))
 			;
