@@ -312,6 +312,31 @@ static void many_rows_keep_their_texts(void **state)
 	}
 }
 
+/* A text that was at some place before the reset is not there any more. */
+static void reset_forgets_texts(void **state)
+{
+	static const char *const before[TEXT_COUNT] = {"a", [TEXT_LXCPATH] = "/var/lib/lxc"};
+	static const char *const first[TEXT_COUNT] = {[TEXT_LXCPATH] = "/var/lib/lxc"};
+	static const char *const second[TEXT_COUNT] = {"a name to be put over it"};
+	_cleanup_(snapshot_builder_free) struct snapshot_builder *b = snapshot_builder_new();
+	_cleanup_(snapshot_close) struct snapshot *s = NULL;
+	const struct place *p = *state;
+	struct snapshot_row r;
+	struct error err;
+
+	assert_int_equal(add_row(b, SCOPE_INSTANCE, 0, before), 0);
+	snapshot_builder_reset(b);
+	assert_int_equal(add_row(b, SCOPE_INSTANCE, 0, first), 0);
+	assert_int_equal(add_row(b, SCOPE_INSTANCE, 1, second), 0);
+	assert_int_equal(snapshot_builder_publish(b, p->path, &(struct snapshot_info){0}), 0);
+	assert_int_equal(snapshot_open(p->path, &s, &err), 0);
+	assert_int_equal(snapshot_row(s, SCOPE_INSTANCE, 0, &r), 0);
+	assert_string_equal(r.text[TEXT_LXCPATH], "/var/lib/lxc");
+	assert_string_equal(r.text[TEXT_NAME], "");
+	assert_int_equal(snapshot_row(s, SCOPE_INSTANCE, 1, &r), 0);
+	assert_string_equal(r.text[TEXT_NAME], "a name to be put over it");
+}
+
 static void empty_snapshot_is_fine(void **state)
 {
 	_cleanup_(snapshot_builder_free) struct snapshot_builder *b = snapshot_builder_new();
@@ -657,6 +682,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(values_and_texts_survive, setup, teardown),
 		cmocka_unit_test_setup_teardown(file_is_as_documented, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_rows_keep_their_texts, setup, teardown),
+		cmocka_unit_test_setup_teardown(reset_forgets_texts, setup, teardown),
 		cmocka_unit_test_setup_teardown(empty_snapshot_is_fine, setup, teardown),
 		cmocka_unit_test(older_and_newer_files_are_read),
 		cmocka_unit_test_setup_teardown(truncation_is_refused, setup, teardown),
