@@ -97,11 +97,12 @@ static void metrics_json(FILE *out)
 /* --- loadcell-metrics(7) --------------------------------------------------------------------- */
 
 static const char man_head[] =
+	".\\\" SPDX-License-Identifier: GPL-2.0-or-later\n"
 	".\\\" Written by `loadcell metrics --man`. Do not edit: change the table in lib/ "
 	"instead.\n"
-	".Dd November 23, 2025\n"
+	".Dd June 1, 2025\n"
 	".Dt LOADCELL-METRICS 7\n"
-	".Os\n"
+	".Os loadcell\n"
 	".Sh NAME\n"
 	".Nm loadcell-metrics\n"
 	".Nd what loadcell measures, and where the figures come from\n"
