@@ -22,9 +22,8 @@ static bool is_format_character(wint_t c)
 
 static bool is_printable(wchar_t c)
 {
-	wint_t w = (wint_t)c;
-
-	return w >= 0x20 && !(w >= 0x7f && w < 0xa0) && !is_format_character(w) && wcwidth(c) >= 0;
+	/* wcwidth() is negative for control characters, C1 included. */
+	return wcwidth(c) >= 0 && !is_format_character((wint_t)c);
 }
 
 char *text_clean_n(const char *s, size_t len)
