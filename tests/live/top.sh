@@ -198,7 +198,7 @@ options=
 top 80 24
 write 1000 9
 shows '1-18 of 1001'
-for i in $(seq 50); do
+for _ in $(seq 50); do
 	keys NPage
 done
 shows '884-901 of 1001' # 50 pages of 18 down from the first line
