@@ -319,9 +319,10 @@ int rrd_file_create(struct store *s, const char *name, struct store_layout *l, u
 
 	if (!new)
 		return error_set(err, -ENOMEM, "no memory to create %s", name);
-	if (!l->header || l->header_last_s >= first_s ||
-		first_s - l->header_last_s > MAX(HEADER_AGE_S, 2 * l->step))
-		r = make_header(s, l, first_s - MIN(first_s - 1, l->step), err);
+	/* More than a heartbeat old, so that nothing is known before the first sample. */
+	if (!l->header || first_s <= l->header_last_s + l->heartbeat ||
+		first_s > l->header_last_s + l->heartbeat + HEADER_AGE_S)
+		r = make_header(s, l, first_s - MIN(first_s - 1, l->heartbeat + 1), err);
 	if (!r)
 		r = store_table_make_room(s, l->file_len);
 	if (r < 0)

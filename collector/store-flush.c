@@ -9,8 +9,9 @@
 
 #define BATCH_BYTES (8 * 1024 * 1024)
 
-#define FUTURE_US  (UINT64_C(3600) * 1000000)
-#define DEATHS_MAX 3
+#define FUTURE_US (UINT64_C(3600) * 1000000)
+/* Records before the cursor that span a heartbeat at any interval. */
+#define LEARN_RECORDS 8
 /* Below, a copy-on-write file system could fail a write to a mapped file, which is a SIGBUS. */
 #define COW_RESERVE    (16 * 1024 * 1024)
 #define COW_PER_FILE   (64 * 1024)
@@ -453,9 +454,9 @@ static void learn_interface(struct store *s, const struct ring_row *row, uint64_
 }
 
 /*
- * The ring remembers longer than the RRDs' last update is old: the record of that very time tells
- * to which run and interfaces it belonged, so that a restarted store neither misses a restart nor
- * invents one.
+ * The ring still has what the RRDs were last updated with: the record of that very time tells to
+ * which run and interfaces it belonged, so that a restarted store neither misses a restart nor
+ * invents one. What is older than the heartbeat needs no such care.
  */
 static void learn_runs(struct store *s, const struct ring_status *st)
 {
@@ -463,7 +464,9 @@ static void learn_runs(struct store *s, const struct ring_status *st)
 	struct ring_record *rec = &s->record;
 	struct ring_row row;
 
-	for (uint64_t seq = st->first_seq; seq < st->next_seq; seq = MAX(seq, rec->seq) + 1) {
+	uint64_t seq = MAX(st->first_seq + LEARN_RECORDS, st->cursor_seq) - LEARN_RECORDS;
+
+	for (; seq < st->next_seq; seq = MAX(seq, rec->seq) + 1) {
 		int r = ring_read(s->ring, seq, rec);
 		size_t pos;
 
@@ -594,19 +597,18 @@ int store_flush(struct store *s)
 static void finish_interrupted(struct store *s)
 {
 	char name[STORE_NAME_MAX];
-	int deaths = undo_restore(s->undo, s->rrd_fd, name, sizeof(name));
 
-	if (!deaths)
+	if (!undo_restore(s->undo, s->rrd_fd, name, sizeof(name)))
 		return;
 	log_notice("an update of %s had been interrupted and is done again", name);
-	if (deaths < DEATHS_MAX)
+	if (!undo_is_fatal(s->undo, name))
 		return;
 	for (size_t i = 0; i < STORE_BUCKETS; i++)
 		for (struct store_file *f = s->table.bucket[i], *next; f; f = next) {
 			next = f->next;
 			if (f->exists && !strcmp(f->name, name))
 				set_damaged_aside(
-					s, f, "the store died at this RRD again and again");
+					s, f, "this RRD was fatal to two stores in a row");
 		}
 }
 

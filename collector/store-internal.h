@@ -175,9 +175,12 @@ void undo_close(struct store_undo *u);
 char *undo_header(struct store_undo *u); /* STORE_HEADER_MAX bytes */
 void undo_begin(struct store_undo *u, const char *name, uint64_t inode, size_t header_len);
 void undo_done(struct store_undo *u);
-/* Puts the header back: after a failed update, or at start when a store died in one. Returns how
- * often in a row a store died at this file, its name in `name`; 0: nothing to do. */
-int undo_restore(struct store_undo *u, int rrd_fd, char *name, size_t size);
+/* Puts the header back: after a failed update, or at start when a store died in one. True with its
+ * name when there was something to do. */
+bool undo_restore(struct store_undo *u, int rrd_fd, char *name, size_t size);
+/* A file that is a SIGBUS or the like to one store after another, e.g. on bad sectors. */
+bool undo_is_fatal(const struct store_undo *u, const char *name);
+void undo_note_fault(struct store_undo *u); /* safe in a signal handler */
 
 /* store-table.c */
 int store_table_scan(struct store *s);

@@ -34,6 +34,26 @@ static void terminate(int signal)
 	terminated = 1;
 }
 
+/* Signal handlers have no argument of ours; set once before they are. */
+static struct store_undo *undo_of_faults;
+
+static void fault(int signal)
+{
+	undo_note_fault(undo_of_faults);
+	raise(signal); /* the default action, as SA_RESETHAND has restored it */
+}
+
+static void note_faults(struct store_undo *undo)
+{
+	struct sigaction action = {.sa_handler = fault, .sa_flags = (int)SA_RESETHAND};
+
+	undo_of_faults = undo;
+	sigaction(SIGBUS, &action, NULL);
+	sigaction(SIGSEGV, &action, NULL);
+	sigaction(SIGFPE, &action, NULL);
+	sigaction(SIGABRT, &action, NULL);
+}
+
 struct session {
 	struct store *store;
 	uint64_t orphan_ns; /* when the collector was found to be gone */
@@ -199,6 +219,7 @@ static int run(const char *config_file, struct error *err)
 	if (r < 0)
 		return r;
 	session.store = store;
+	note_faults(store->undo);
 	store->stop = must_stop;
 	store->stop_data = &session;
 	serve(&session, &mask);

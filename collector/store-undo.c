@@ -12,12 +12,15 @@
  * header as it was is kept in a mapped file, which survives the death of the process as the page
  * cache does; rows need no undo, the next update writes the same ones again.
  */
+#define FAULTS_MAX 2
 #define UNDO_MAGIC UINT64_C(0x31206f646e756c6c) /* "llundo 1" */
 
 struct store_undo {
 	uint64_t magic;
 	uint32_t active; /* an update of `name` is under way */
-	uint32_t deaths; /* stores in a row that died at `dead` */
+	uint32_t faults; /* stores in a row that `dead` was fatal to */
+	uint32_t fault;  /* this one died of a fault, not of a kill */
+	uint32_t unused;
 	uint64_t inode;
 	uint64_t header_len;
 	char name[STORE_NAME_MAX];
@@ -72,8 +75,8 @@ void undo_begin(struct store_undo *u, const char *name, uint64_t inode, size_t h
 void undo_done(struct store_undo *u)
 {
 	__atomic_store_n(&u->active, 0, __ATOMIC_SEQ_CST);
-	if (u->deaths && !strcmp(u->dead, u->name))
-		u->deaths = 0;
+	if (u->faults && !strcmp(u->dead, u->name))
+		u->faults = 0;
 }
 
 static int put_back(struct store_undo *u, int rrd_fd)
@@ -93,14 +96,27 @@ static int put_back(struct store_undo *u, int rrd_fd)
 	return 0;
 }
 
-int undo_restore(struct store_undo *u, int rrd_fd, char *name, size_t size)
+bool undo_restore(struct store_undo *u, int rrd_fd, char *name, size_t size)
 {
 	if (!u->active)
-		return 0;
+		return false;
 	put_back(u, rrd_fd);
 	u->active = 0;
-	u->deaths = strcmp(u->dead, u->name) ? 1 : u->deaths + 1;
-	snprintf(u->dead, sizeof(u->dead), "%s", u->name);
+	if (u->fault) {
+		u->faults = strcmp(u->dead, u->name) ? 1 : u->faults + 1;
+		snprintf(u->dead, sizeof(u->dead), "%s", u->name);
+	}
+	u->fault = 0;
 	snprintf(name, size, "%s", u->name);
-	return (int)u->deaths;
+	return true;
+}
+
+bool undo_is_fatal(const struct store_undo *u, const char *name)
+{
+	return u->faults >= FAULTS_MAX && !strcmp(u->dead, name);
+}
+
+void undo_note_fault(struct store_undo *u)
+{
+	u->fault = 1;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -8,12 +9,14 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include <cmocka.h>
 
+#include "../../collector/helper.h"
 #include "../../collector/store-internal.h"
 
 /*
@@ -868,6 +871,8 @@ static void test_undo(void **state)
 	for (int death = 1; death <= 3; death++) {
 		assert_int_equal(rrd_file_look(x->store, f, &x->store->layout[0], &view, &err), 0);
 		undo_begin(x->store->undo, f, view.inode, view.header_len);
+		if (death > 1)
+			undo_note_fault(x->store->undo);
 		close_store(x);
 		damage(x, f, "\1\2\3\4\5\6\7\7", 9000);
 		damage(x, f, "\1\2\3\4\5\6\7\7", 4400);
@@ -902,7 +907,8 @@ static void test_undo(void **state)
 static void kill_cycle(struct fixture *x, const uint32_t *number, uint64_t i)
 {
 	cycle(x, (T0 + 10 * i) * SEC + i % 7 * 1000000, 10);
-	for (uint64_t n = 0; n < KILLED; n++) {
+	/* The last two come later: their files are made while the store is killed. */
+	for (uint64_t n = 0; n < KILLED - (i < 24 ? 2 : 0); n++) {
 		clear(x);
 		set(x, METRIC_CPU_USAGE, (i * (n + 3) % 1000) * SEC);
 		set(x, METRIC_IO_READ_BYTES, i * i * (n + 1));
@@ -913,25 +919,39 @@ static void kill_cycle(struct fixture *x, const uint32_t *number, uint64_t i)
 	commit(x);
 }
 
-static void kill_a_flush(struct fixture *x, unsigned int *seed)
+/* True when it died in the middle of an update of a file. */
+static bool kill_a_flush(struct fixture *x, unsigned int *seed)
 {
-	pid_t pid = fork();
-	int status;
+	_cleanup_free_ char *undo = config_run_path(x->config, "store.undo");
+	uint32_t begin_of_undo[3] = {0};
+	_cleanup_close_ int fd = -1;
+	int ready[2], status;
+	pid_t pid;
+	char c;
 
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
 		struct error err;
 
 		if (store_open(x->config, &x->store, &err) < 0)
 			_exit(1);
+		(void)!write(ready[1], "", 1);
 		store_flush(x->store);
 		pause();
 	}
-	/* Some right in the middle, some while files are made. */
-	usleep(rand_r(seed) % (rand_r(seed) % 8 ? 8000 : 60000));
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	/* Some while files are made, most while they are updated. */
+	usleep(rand_r(seed) % (rand_r(seed) % 8 ? 3000 : 200000));
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
+	fd = open(undo, O_RDONLY);
+	assert_int_equal(read(fd, begin_of_undo, sizeof(begin_of_undo)), sizeof(begin_of_undo));
+	return begin_of_undo[2];
 }
 
 #define ROWS                                                                                       \
@@ -945,6 +965,7 @@ static void test_killed(void **state)
 	unsigned int seed = 4711;
 	uint32_t number[KILLED];
 	uint64_t i = 0;
+	int halfway = 0;
 	char name[16];
 
 	begin(x, "");
@@ -952,11 +973,18 @@ static void test_killed(void **state)
 		snprintf(name, sizeof(name), "k%d", n);
 		number[n] = instance(x, name);
 	}
+	while (i < 24)
+		kill_cycle(x, number, i++);
+	open_store(x);
+	flush(x);
+	close_store(x);
 	for (int death = 0; death < 100; death++) {
-		for (int n = 0; n < 6; n++)
+		for (int n = 0; n < 24; n++)
 			kill_cycle(x, number, i++);
-		kill_a_flush(x, &seed);
+		halfway += kill_a_flush(x, &seed);
 	}
+	/* Else this test would show nothing. */
+	assert_true(halfway >= 3);
 	open_store(x);
 	flush(x);
 	assert_int_equal(x->store->table.files, KILLED);
@@ -973,7 +1001,7 @@ static void test_killed(void **state)
 		kill_cycle(x, number, k);
 	open_store(x);
 	flush(x);
-	assert_int_equal(x->store->stats.samples, KILLED * i);
+	assert_int_equal(x->store->stats.samples, KILLED * i - 2 * 24);
 	_cleanup_free_ char *expected = output(ROWS, x->dir, (uintmax_t)T0, to);
 
 	assert_true(strlen(expected) > 100000);
@@ -1000,6 +1028,91 @@ static void test_unnamed(void **state)
 	end(x);
 }
 
+static pid_t start_process(struct fixture *x, int *ret_fd)
+{
+	_cleanup_free_ char *program = format_string("%s/bin/loadcelld-store",
+		getenv("LOADCELL_BUILD") ? getenv("LOADCELL_BUILD") : "build");
+	_cleanup_free_ char *conf = format_string("%s/conf", x->dir);
+	int pair[2];
+	pid_t pid;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (pair[1] == HELPER_FD)
+			fcntl(HELPER_FD, F_SETFD, 0);
+		else
+			dup2(pair[1], HELPER_FD);
+		execl(program, program, "-c", conf, (char *)NULL);
+		_exit(127);
+	}
+	close(pair[1]);
+	*ret_fd = pair[0];
+	return pid;
+}
+
+static void expect(int fd, const char *text)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char buf[4096];
+	ssize_t n;
+
+	assert_int_equal(poll(&p, 1, 20000), 1);
+	n = helper_receive(fd, buf, sizeof(buf));
+	assert_true(n > 0);
+	if (!strstr(buf, text))
+		fail_msg("no %s in %s", text, buf);
+}
+
+static void expect_end(pid_t pid)
+{
+	int status;
+
+	for (int i = 0; i < 2000 && waitpid(pid, &status, WNOHANG) == 0; i++)
+		usleep(10000);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void send_text(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+/* The program: flush, a second store that waits for the first, the end of either kind. */
+static void test_process(void **state)
+{
+	struct fixture *x = &the_fixture;
+	struct pollfd quiet = {.events = POLLIN};
+	int first, second;
+	uint32_t a;
+	pid_t p1, p2;
+
+	begin(x, "");
+	a = instance(x, "a");
+	p1 = start_process(x, &first);
+	cpu_cycle(x, a, 1, T0 * SEC, 0);
+	send_text(first, "{\"op\":\"flush\",\"id\":42}");
+	expect(first, "{\"op\":\"flushed\",\"id\":42,\"error\":null}");
+	expect(first, "\"files\":1,\"bytes\":147");
+	p2 = start_process(x, &second);
+	cpu_cycle(x, a, 1, (T0 + 10) * SEC, SEC);
+	send_text(second, "{\"op\":\"flush\",\"id\":43}");
+	quiet.fd = second;
+	assert_int_equal(poll(&quiet, 1, 500), 0);
+	close(first);
+	expect_end(p1);
+	expect(second, "\"id\":43,\"error\":null");
+	expect(second, "\"samples\":1,\"skipped\":0");
+	cpu_cycle(x, a, 1, (T0 + 20) * SEC, 2 * SEC);
+	kill(p2, SIGTERM);
+	expect_end(p2);
+	close(second);
+	assert_rates(x, file_of("a", a), "cpu_usage", T0, 2, (double[]){0.1, 0.1});
+	end(x);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_teardown(f, tear_down)
@@ -1022,6 +1135,7 @@ int main(void)
 		TEST(test_undo),
 		TEST(test_killed),
 		TEST(test_unnamed),
+		TEST(test_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
