@@ -80,7 +80,7 @@ $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 # --- the two commands of README.md -------------------------------------------------------------
 # They install what is missing (`deps`, off with DEPS=no), then call this Makefile again.
 JOBS  := $(shell nproc)
-AGAIN  = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
+AGAIN  = $(MAKE) --no-print-directory $(if $(filter 0,$(MAKELEVEL)),-j$(JOBS))
 STEP   = $(MAKE) --no-print-directory -j$(JOBS)
 
 deps:
@@ -107,6 +107,7 @@ UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 UNIT      := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ      := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzzers/%)
+LIVE_BIN  := $(patsubst tests/live/%.c,$(B)/live/%,$(wildcard tests/live/*.c))
 BENCH     := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 FIXTURES  := $(patsubst tests/fixtures/%.tar.gz,%,$(wildcard tests/fixtures/*.tar.gz))
 ALL_LIBS  := $(sort $(foreach p,$(PROGRAMS),$($(p)_LIBS))) $(LIBS)
@@ -123,6 +124,8 @@ define test_program
 endef
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(B)/parts.a $(B)/lib.a
 	$(call test_program,-lcmocka)
+$(B)/live/%: $(B)/obj/tests/live/%.o $(B)/parts.a $(B)/lib.a
+	$(call test_program)
 $(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/parts.a $(B)/lib.a
 	$(call test_program)
 $(B)/fuzzers/%: $(B)/obj/tests/fuzz/%.o $(B)/parts.a $(B)/lib.a
@@ -136,7 +139,7 @@ fixtures: $(FIXTURES:%=$(B)/fixtures/%/uname.txt)
 
 # Unprivileged and offline.
 check-unit: $(UNIT) $(BIN) fixtures
-	@tests/run-unit $(B) $(UNIT)
+	@JOBS=$(JOBS) tests/run-unit $(B) $(UNIT)
 
 SANITIZE := -fsanitize=address,undefined
 ASAN     := OPT='-O1 -g -fno-omit-frame-pointer $(SANITIZE) -fno-sanitize-recover=all' HARD=
@@ -146,9 +149,9 @@ check-asan:
 check-clang:
 	+@$(AGAIN) B=$(B)/clang CC=clang all unit
 
-unit: $(UNIT)
+unit: $(UNIT) $(LIVE_BIN)
 
-check-live: $(BIN) $(UNIT)
+check-live: $(BIN) $(UNIT) $(LIVE_BIN)
 	@tests/run-live $(B) $(LIVE)
 
 check-generated: $(B)/bin/loadcell
