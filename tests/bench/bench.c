@@ -42,6 +42,9 @@ struct bench {
 	char *buf;
 	const char *dir;   /* state of the whole collector */
 	const char *build; /* where loadcelld is */
+	int interval;
+	volatile bool floor_stop;
+	uint64_t paced_ns, paced_cycles;
 };
 
 static uint64_t thread_cpu(void)
@@ -110,28 +113,36 @@ static int join(const struct hierarchies *h, const char *name)
 /* A process that is pid 1 of its namespaces and sleeps; returns its pid on the host. */
 static pid_t start_one(const struct hierarchies *h, const char *name)
 {
-	int pipefd[2];
+	int pipefd[2], joined[2];
 	pid_t outer, inner = -1;
+	char byte;
 
-	if (pipe2(pipefd, O_CLOEXEC) < 0)
+	if (pipe2(pipefd, O_CLOEXEC) < 0 || pipe2(joined, O_CLOEXEC) < 0)
 		return -1;
 	outer = fork();
 	if (outer == 0) {
-		if (join(h, name) < 0 || unshare(CLONE_NEWPID | CLONE_NEWNET) < 0)
+		/* As with LXC, the parent (the monitor) stands outside. */
+		if (unshare(CLONE_NEWPID | CLONE_NEWNET) < 0)
 			_exit(1);
 		inner = fork();
 		if (inner == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			if (join(h, name) < 0 || write(joined[1], "", 1) != 1)
+				_exit(1);
 			for (;;)
 				pause();
 		}
-		if (write(pipefd[1], &inner, sizeof(inner)) != sizeof(inner))
+		close(joined[1]);
+		if (read(joined[0], &byte, 1) != 1 ||
+			write(pipefd[1], &inner, sizeof(inner)) != sizeof(inner))
 			_exit(1);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			pause();
 	}
 	close(pipefd[1]);
+	close(joined[0]);
+	close(joined[1]);
 	if (read(pipefd[0], &inner, sizeof(inner)) != sizeof(inner))
 		inner = -1;
 	close(pipefd[0]);
@@ -146,7 +157,7 @@ static struct identity *identity_of(const struct bench *b, size_t i)
 
 	id->index = (uint32_t)i + 1;
 	id->run = i + 1;
-	id->name = format_string("loadcell-bench-%zu", i);
+	id->name = format_string("loadcell-bench-%zux", i);
 	id->handle = strdup(id->name);
 	id->context = strdup(id->name);
 	id->lxcpath = strdup("");
@@ -156,7 +167,7 @@ static struct identity *identity_of(const struct bench *b, size_t i)
 	id->init = len > 0 ? atoi(children) : b->pid[i];
 	for (int c = 1; c < CONTROLLER_COUNT; c++)
 		if (b->h->controller[c].version)
-			id->cgroup[c] = format_string("/" PREFIX "%zu", i);
+			id->cgroup[c] = format_string("/" PREFIX "%zux", i);
 	return id;
 }
 
@@ -166,7 +177,7 @@ static int start_all(struct bench *b)
 
 	b->pid = calloc(b->n, sizeof(*b->pid));
 	for (size_t i = 0; i < b->n; i++) {
-		snprintf(name, sizeof(name), PREFIX "%zu", i);
+		snprintf(name, sizeof(name), PREFIX "%zux", i);
 		b->pid[i] = start_one(b->h, name);
 		if (b->pid[i] < 0) {
 			fprintf(stderr, "bench: cannot start process %zu: %m\n", i);
@@ -270,7 +281,7 @@ static void sampler_only(struct bench *b)
 }
 
 struct result {
-	double floor, sampler, ring, snapshot, store, services, whole, rss_anon;
+	double floor, sampler, ring, snapshot, store, services, whole, rss_anon, paced_floor;
 };
 
 static int compare_doubles(const void *a, const void *b)
@@ -395,24 +406,14 @@ static size_t processes_of(pid_t root, struct process *ret, size_t max)
 	return n;
 }
 
-/* utime and stime of a process and its ended children, in ns by 10 ms ticks; schedstat of all
- * threads would be finer but is not in every kernel. */
-static uint64_t cpu_of(pid_t pid)
+/*
+ * CPU time in ns: what the scheduler counted for each thread, or only those called `name`, and the
+ * ended children of the process by ticks.
+ */
+static uint64_t cpu_of(pid_t pid, const char *name)
 {
 	char path[64], buf[1024], *p;
-	unsigned long utime = 0, stime = 0, cutime = 0, cstime = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (read_file_at(AT_FDCWD, path, buf, sizeof(buf)) < 0 || !(p = strrchr(buf, ')')))
-		return 0;
-	sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu", &utime, &stime,
-		&cutime, &cstime);
-	return (utime + stime + cutime + cstime) * (NSEC_PER_SEC / 100);
-}
-
-static uint64_t thread_cpu_of(pid_t pid, const char *name)
-{
-	char path[64], buf[1024];
+	unsigned long cutime = 0, cstime = 0;
 	uint64_t sum = 0;
 	struct dirent *e;
 	DIR *d;
@@ -420,24 +421,27 @@ static uint64_t thread_cpu_of(pid_t pid, const char *name)
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	d = opendir(path);
 	while (d && (e = readdir(d))) {
-		char sub[384], comm[32] = "", *p;
-		unsigned long utime = 0, stime = 0;
+		char sub[384], comm[32] = "";
+		uint64_t ns = 0;
 
 		snprintf(sub, sizeof(sub), "%s/%s/comm", path, e->d_name);
 		if (read_file_at(AT_FDCWD, sub, comm, sizeof(comm)) < 0)
 			continue;
 		comm[strcspn(comm, "\n")] = '\0';
-		snprintf(sub, sizeof(sub), "%s/%s/stat", path, e->d_name);
-		if (strcmp(comm, name) || read_file_at(AT_FDCWD, sub, buf, sizeof(buf)) < 0 ||
-			!(p = strrchr(buf, ')')))
+		snprintf(sub, sizeof(sub), "%s/%s/schedstat", path, e->d_name);
+		if ((name && strcmp(comm, name)) ||
+			read_file_at(AT_FDCWD, sub, buf, sizeof(buf)) < 0 ||
+			sscanf(buf, "%" SCNu64, &ns) != 1)
 			continue;
-		sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &utime,
-			&stime);
-		sum += (utime + stime) * (NSEC_PER_SEC / 100);
+		sum += ns;
 	}
 	if (d)
 		closedir(d);
-	return sum;
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (!name && read_file_at(AT_FDCWD, path, buf, sizeof(buf)) > 0 && (p = strrchr(buf, ')')))
+		sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %lu %lu",
+			&cutime, &cstime);
+	return sum + (cutime + cstime) * (NSEC_PER_SEC / 100);
 }
 
 static double rss_anon_of(pid_t pid)
@@ -501,7 +505,26 @@ static bool space_for(const struct bench *b)
 	return statvfs(b->dir, &v) == 0 && (double)v.f_bavail * (double)v.f_frsize > want;
 }
 
-/* Many cycles at one second, six samples to a flush, as 10 s and 60 s are by default. */
+/* The floor at the collector's own pace, in the same seconds: caches are as cold for both. */
+static void *paced_floor(void *data)
+{
+	struct bench *b = data;
+
+	for (;;) {
+		struct timespec pause = {b->interval, 0};
+		uint64_t t;
+
+		nanosleep(&pause, NULL);
+		if (b->floor_stop)
+			return NULL;
+		t = thread_cpu();
+		floor_cycle(b);
+		b->paced_ns += thread_cpu() - t;
+		b->paced_cycles++;
+	}
+}
+
+/* Six samples to a flush, as 10 s and 60 s are by default. */
 static void measure_whole(struct bench *b, struct result *r, int cycles)
 {
 	char *conf = format_string("%s/loadcell.conf", b->dir);
@@ -509,17 +532,19 @@ static void measure_whole(struct bench *b, struct result *r, int cycles)
 	struct process p[8];
 	uint64_t before[8], sampler_before;
 	double total = 0, c0, c1;
+	pthread_t thread;
 	size_t n;
 	pid_t pid;
 
 	fprintf(f,
-		"interval = 1s\nflush = 6s\nreconcile = 3s\nrun_dir = %s/run\ndata_dir = %s/data\n"
+		"interval = %ds\nflush = %ds\nreconcile = %ds\nrun_dir = %s/run\ndata_dir = "
+		"%s/data\n"
 		"lxcpath = %s/lxc\ndata_max = 100G\nrecent = 16M\n",
-		b->dir, b->dir, b->dir);
+		b->interval, 6 * b->interval, 3 * b->interval, b->dir, b->dir, b->dir);
 	fclose(f);
 	pid = start_collector(b, conf);
 	if (!wait_for(b->dir, METRIC_INSTANCES_RUNNING, (double)b->n, 120) ||
-		!wait_for(b->dir, METRIC_STORE_FILES, (double)b->n, 600)) {
+		!wait_for(b->dir, METRIC_STORE_FILES, (double)b->n, 900)) {
 		fprintf(stderr,
 			"bench: the collector did not come to %zu instances (%.0f) and RRDs "
 			"(%.0f)\n",
@@ -528,16 +553,20 @@ static void measure_whole(struct bench *b, struct result *r, int cycles)
 		r->whole = -1;
 		goto out;
 	}
-	sleep(14); /* the storm of new files is over, workers have seen everything */
+	sleep(8 * b->interval); /* the storm of new files is over, workers have seen everything */
 	n = processes_of(pid, p, ARRAY_SIZE(p));
 	for (size_t i = 0; i < n; i++)
-		before[i] = cpu_of(p[i].pid);
-	sampler_before = thread_cpu_of(pid, "sampler");
+		before[i] = cpu_of(p[i].pid, NULL);
+	sampler_before = cpu_of(pid, "sampler");
+	b->paced_ns = b->paced_cycles = 0;
+	b->floor_stop = false;
+	pthread_create(&thread, NULL, paced_floor, b);
 	c0 = host_value(b->dir, METRIC_COLLECTOR_CYCLES);
-	sleep(cycles);
+	sleep(cycles * b->interval);
 	c1 = host_value(b->dir, METRIC_COLLECTOR_CYCLES);
 	for (size_t i = 0; i < n; i++) {
-		double us = (double)(cpu_of(p[i].pid) - before[i]) / 1e3 / (c1 - c0) / (double)b->n;
+		double us = (double)(cpu_of(p[i].pid, NULL) - before[i]) / 1e3 / (c1 - c0) /
+			    (double)b->n;
 
 		printf("    %-16s %8.2f us  RssAnon %6.1f MB\n", p[i].name, us,
 			rss_anon_of(p[i].pid));
@@ -548,11 +577,13 @@ static void measure_whole(struct bench *b, struct result *r, int cycles)
 	}
 	printf("    of loadcelld, thread sampler %.2f us; cycles %.0f, missed %.0f, last cycle "
 	       "%.1f ms\n",
-		(double)(thread_cpu_of(pid, "sampler") - sampler_before) / 1e3 / (c1 - c0) /
-			(double)b->n,
+		(double)(cpu_of(pid, "sampler") - sampler_before) / 1e3 / (c1 - c0) / (double)b->n,
 		c1 - c0, host_value(b->dir, METRIC_COLLECTOR_MISSED_CYCLES),
 		host_value(b->dir, METRIC_COLLECTOR_CYCLE_TIME) / 1e6);
 	r->whole = total;
+	b->floor_stop = true;
+	pthread_join(thread, NULL);
+	r->paced_floor = (double)b->paced_ns / 1e3 / (double)b->paced_cycles / (double)b->n;
 out:
 	kill(pid, SIGTERM);
 	waitpid(pid, NULL, 0);
@@ -581,6 +612,14 @@ static int bench_one(struct bench *b, struct result *r, int cycles)
 	printf("N=%zu, %zu kept-open files and net/dev an instance\n", b->n, b->floor_files / b->n);
 	printf("  floor %.2f us, sampler %.2f us (%.2f x), ring %.2f us, snapshot %.2f us\n",
 		r->floor, r->sampler, r->sampler / r->floor, r->ring, r->snapshot);
+	if (cycles > 0 && space_for(b))
+		measure_whole(b, r, cycles);
+	else
+		printf("  whole: skipped, %s\n",
+			cycles > 0 ? "no space for the RRDs" : "not asked for");
+	if (r->whole > 0)
+		printf("  whole %.2f us, floor at that pace %.2f us (%.2f x), RssAnon %.1f MB\n",
+			r->whole, r->paced_floor, r->whole / r->paced_floor, r->rss_anon);
 	for (size_t i = 0; i < b->floor_files; i++)
 		close(b->floor_fd[i]);
 	free(b->floor_fd);
@@ -588,14 +627,6 @@ static int bench_one(struct bench *b, struct result *r, int cycles)
 		instance_free(&b->measure, b->instance[i]);
 	free(b->instance);
 	measure_destroy(&b->measure);
-	if (cycles > 0 && space_for(b))
-		measure_whole(b, r, cycles);
-	else
-		printf("  whole: skipped, %s\n",
-			cycles > 0 ? "no space for the RRDs" : "not asked for");
-	if (r->whole > 0)
-		printf("  whole %.2f us (%.2f x floor), RssAnon %.1f MB\n", r->whole,
-			r->whole / r->floor, r->rss_anon);
 	fflush(stdout);
 	stop_all(b);
 	remove_state(b->dir);
@@ -618,6 +649,7 @@ int main(int argc, char **argv)
 	b.dir = argv[2];
 	cycles = atoi(argv[3]);
 	b.buf = malloc(65536);
+	b.interval = getenv("BENCH_INTERVAL") ? atoi(getenv("BENCH_INTERVAL")) : 10;
 	setrlimit(RLIMIT_NOFILE, &files);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (hierarchies_find("/sys/fs/cgroup", "/proc", &b.h, &err) < 0) {
