@@ -133,7 +133,10 @@ static int create(struct store *s, struct store_file *f, struct store_layout *l,
 		return 0;
 	}
 	if (r == -EDQUOT && !err.text[0]) {
-		s->stats.refused++;
+		s->stats.refused += f->refused != s->flush;
+		f->refused = s->flush;
+		complain(&s->limit, "data_max is reached by running instances alone: no RRD for %s",
+			f->name);
 		return r;
 	}
 	if (s->full)
@@ -586,6 +589,8 @@ int store_flush(struct store *s)
 	store_table_sweep(s);
 	if (!r && !s->hold)
 		complaint_over(&s->disk, "the RRDs take samples again");
+	if (!s->stats.refused)
+		complaint_over(&s->limit, "there is room for all RRDs again");
 	if (s->stats.removed > removed)
 		log_notice("removed %ju files of ended instances to stay below data_max",
 			(uintmax_t)(s->stats.removed - removed));

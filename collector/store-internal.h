@@ -63,6 +63,7 @@ struct store_file {
 	uint64_t last_s;     /* last update, or the file's time of change */
 	uint64_t seen;       /* flush in which the ring had a row of it; 0: never */
 	uint64_t held;       /* flush in which it failed and shall be tried again */
+	uint64_t refused;    /* flush in which data_max left no room for it */
 	uint64_t run;        /* of the last stored sample; 0: not known */
 	uint64_t interfaces; /* hash of which interfaces it had; 0: not known */
 	uint64_t learning;   /* record that `interfaces` is being learnt from */
@@ -106,7 +107,7 @@ struct store {
 	bool hold;          /* something shall be tried again: the cursor stays */
 	bool full;          /* no creation any more in this flush */
 	bool widened;       /* one file has got data sources in this flush */
-	struct complaint disk, unnamed, narrow;
+	struct complaint disk, unnamed, narrow, limit;
 	/* Asked between two files; true: end soon, the rest is for another time. */
 	bool (*stop)(void *data);
 	void *stop_data;

@@ -2,12 +2,14 @@
 #include <fcntl.h>
 #include <math.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -777,6 +779,102 @@ static void test_full_disk(void **state)
 	end(x);
 }
 
+static void full_cycle(struct fixture *x, const uint32_t *number, uint64_t i)
+{
+	cycle(x, (T0 + 10 * i) * SEC, 10);
+	clear(x);
+	set(x, METRIC_CPU_USAGE, i * SEC);
+	for (int n = 0; n < 3; n++)
+		add(x, SCOPE_INSTANCE, number[n], 0, 1);
+	commit(x);
+}
+
+/* In a mount namespace of its own; returns the line that failed. */
+static int on_small_disk(struct fixture *x, const uint32_t *number)
+{
+	_cleanup_free_ char *data = format_string("%s/data", x->dir);
+	struct error err;
+	struct rrd_view view;
+
+#define NEED(what)                                                                                 \
+	do {                                                                                       \
+		if (!(what))                                                                       \
+			return __LINE__;                                                           \
+	} while (0)
+	NEED(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	NEED(mount("none", data, "tmpfs", 0, "size=40M") == 0);
+	NEED(command("cp %s/index %s/", x->dir, data));
+	NEED(store_open(x->config, &x->store, &err) == 0);
+	for (uint64_t i = 0; i < 3; i++)
+		full_cycle(x, number, i);
+	/* Two files of 14.8 MB fit. */
+	for (uint64_t i = 3; i < 6; i++) {
+		NEED(store_flush(x->store) < 0 && strstr(x->store->error.text, "No space left"));
+		NEED(x->store->table.files == 2 && cursor_of(x) == 1);
+		full_cycle(x, number, i);
+	}
+	NEED(x->store->stats.samples == 2 * 5);
+	NEED(mount("none", data, NULL, MS_REMOUNT, "size=100M") == 0);
+	NEED(store_flush(x->store) == 0);
+	NEED(x->store->stats.samples == 3 * 6 && cursor_of(x) == 7);
+	for (int n = 0; n < 3; n++) {
+		NEED(rrd_file_look(x->store, store_table_find(&x->store->table, number[n])->name,
+			     &x->store->layout[LAYOUT_INSTANCE], &view, &err) == 0);
+		NEED(view.last_us == (T0 + 50) * 1000000);
+	}
+	return 0;
+}
+
+static bool write_text(const char *path, const char *text)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY);
+
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+static bool own_mounts(void)
+{
+	_cleanup_free_ char *uid = format_string("0 %u 1", getuid());
+	_cleanup_free_ char *gid = format_string("0 %u 1", getgid());
+
+	if (getuid() == 0)
+		return unshare(CLONE_NEWNS) == 0;
+	return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
+	       write_text("/proc/self/setgroups", "deny") &&
+	       write_text("/proc/self/uid_map", uid) && write_text("/proc/self/gid_map", gid);
+}
+
+static void test_really_full_disk(void **state)
+{
+	struct fixture *x = &the_fixture;
+	uint32_t number[3];
+	int status;
+	pid_t pid;
+
+	begin(x, "data_max = 1000M\n");
+	for (int n = 0; n < 3; n++)
+		number[n] = instance(x, n == 0 ? "a" : n == 1 ? "b" : "c");
+	assert_true(command("cp %s/data/index %s/", x->dir, x->dir));
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (!own_mounts())
+			_exit(254);
+		status = on_small_disk(x, number);
+		if (status)
+			fprintf(stderr, "line %d: %s\n", status,
+				x->store ? x->store->error.text : "");
+		_exit(status != 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	end(x);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 254) {
+		puts("skip: cannot: no mount namespace for a small disk");
+		skip();
+	}
+	assert_int_equal(status, 0);
+}
+
 static void test_data_max(void **state)
 {
 	struct fixture *x = &the_fixture;
@@ -1130,6 +1228,7 @@ int main(void)
 		TEST(test_changed_step),
 		TEST(test_clock),
 		TEST(test_full_disk),
+		TEST(test_really_full_disk),
 		TEST(test_data_max),
 		TEST(test_many_ended),
 		TEST(test_undo),
