@@ -40,6 +40,12 @@ static void set_fact(struct services *s, enum metric_id id, uint64_t number)
 	s->facts_changed = true;
 }
 
+/* What a helper counts since its own start, added to what those before it had counted. */
+static void set_counter(struct services *s, enum metric_id id, uint64_t number)
+{
+	set_fact(s, id, s->store_before.values[id].number + number);
+}
+
 static void take_cost(struct services *s, enum helper_id which, json_t *message)
 {
 	s->helper_cpu_ns[which] = number_of(message, "cpu_ns");
@@ -68,10 +74,10 @@ static void store_message(struct services *s, const char *op, json_t *message)
 		set_fact(s, METRIC_STORE_FILES, number_of(message, "files"));
 		set_fact(s, METRIC_STORE_SIZE, number_of(message, "bytes"));
 		set_fact(s, METRIC_STORE_SIZE_LIMIT, number_of(message, "bytes_max"));
-		set_fact(s, METRIC_STORE_ERRORS, number_of(message, "errors"));
+		set_counter(s, METRIC_STORE_ERRORS, number_of(message, "errors"));
 		set_fact(s, METRIC_STORE_REFUSED_INSTANCES, number_of(message, "refused"));
-		set_fact(s, METRIC_STORE_DAMAGED_FILES, number_of(message, "quarantined"));
-		set_fact(s, METRIC_STORE_REMOVED_FILES, number_of(message, "removed"));
+		set_counter(s, METRIC_STORE_DAMAGED_FILES, number_of(message, "quarantined"));
+		set_counter(s, METRIC_STORE_REMOVED_FILES, number_of(message, "removed"));
 		take_cost(s, HELPER_STORE, message);
 	}
 }
@@ -182,9 +188,11 @@ static void started(struct services *s, enum helper_id which)
 {
 	if (which == HELPER_LXC)
 		discovery_lxc_restarted(s->discovery);
-	if (which == HELPER_STORE)
+	if (which == HELPER_STORE) {
+		s->store_before = s->facts;
 		/* A flush that the old one did not answer is asked again. */
 		s->flush_due_ns = s->flush_id > s->flushed_id ? 0 : s->flush_due_ns;
+	}
 	if (which == HELPER_WALK)
 		for (size_t i = 0; i < s->n_live; i++)
 			s->live[i].told = false;

@@ -35,7 +35,9 @@ static void add_interfaces(struct sampler *s, const struct instance *in)
 		struct snapshot_row row = {
 			.index = (uint32_t)i,
 			.parent = in->id->index,
-			.run = in->id->run,
+			/* Tells the store when another interface takes this place. */
+			.run = fnv64(FNV64_START, in->interfaces[i].name,
+				strlen(in->interfaces[i].name)),
 			.text = {[TEXT_NAME] = in->interfaces[i].name},
 		};
 

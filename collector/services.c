@@ -13,6 +13,7 @@
 
 #define BELOW_EVERY_NS (30 * NSEC_PER_SEC)
 #define FACTS_EVERY_NS NSEC_PER_SEC
+#define EARLY_FLUSH_NS (5 * NSEC_PER_SEC)
 /* How long the last flush may take before the collector ends without it: the ring keeps what
  * was not stored. */
 #define LAST_FLUSH_NS (60 * NSEC_PER_SEC)
@@ -33,7 +34,8 @@ uint64_t services_flush(struct services *s)
 	char text[64];
 
 	s->flush_id++;
-	s->flush_due_ns = now_ns(CLOCK_MONOTONIC) + s->config->flush_ns;
+	s->flush_asked_ns = now_ns(CLOCK_MONOTONIC);
+	s->flush_due_ns = s->flush_asked_ns + s->config->flush_ns;
 	snprintf(text, sizeof(text), "{\"op\":\"flush\",\"id\":%" PRIu64 "}", s->flush_id);
 	if (helper_send(&s->helper[HELPER_STORE], text) < 0)
 		/* It is busy or dead: the next turn asks again. */
@@ -265,9 +267,9 @@ static void read_sampler(struct services *s)
 		discovery_reconcile_soon(s->discovery);
 		s->discovery_due_ns = 0;
 	}
-	/* One flush at a time: the ring stays more than half full until the store is done. */
+	/* One flush at a time, and no storm of them while the store cannot write. */
 	if (st.flush_early && s->flushed_id == s->flush_id)
-		s->flush_due_ns = 0;
+		s->flush_due_ns = MIN(s->flush_due_ns, s->flush_asked_ns + EARLY_FLUSH_NS);
 	if (s->once && st.cycles > 0)
 		s->stopping = true;
 }

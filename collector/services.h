@@ -45,10 +45,11 @@ struct services {
 	size_t n_live, live_size;
 	struct outside_facts facts;
 	uint64_t helper_cpu_ns[HELPERS], helper_rss[HELPERS], stuck[HELPERS];
-	struct value map_count;
+	struct outside_facts store_before; /* counters of stores that ended */
 	bool facts_changed;
 	uint64_t discovery_due_ns, below_due_ns, flush_due_ns, watchdog_due_ns, facts_due_ns;
 	uint64_t flush_id, flushed_id; /* last asked, last answered */
+	uint64_t flush_asked_ns;
 	int signal_fd;
 	bool stopping;
 	char last_error[ERROR_MAX];
