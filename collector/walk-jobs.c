@@ -5,8 +5,9 @@
  * Probes (statfs) go in batches, one child for up to 64 instances; walks and the scan of maps are
  * long and idle, one child each, each with half of the configured share of one core. A child
  * whose pulse stops is killed and the instance it was at pays for it; the others of its batch
- * are simply due again. SIGKILL does not end one that sleeps in the kernel: such a child keeps
- * its slot until it is gone, and nobody waits for it.
+ * are simply due again. SIGKILL does not end one that sleeps in the kernel (a FUSE request
+ * that the server has read: request_wait_answer() in fs/fuse/dev.c): such a child keeps its slot
+ * until it is gone, its instance is left alone that long, and nobody waits for it.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -24,7 +25,7 @@
 #include "walk-watch.h"
 
 #define RUNNING_MAX  4  /* children at work: two probes, a walk, maps */
-#define CHILDREN_MAX 16 /* with those that SIGKILL has not ended yet */
+#define CHILDREN_MAX 64 /* with those that SIGKILL has not ended yet */
 
 #define PROBE_LIMIT_NS (5 * NSEC_PER_SEC)
 #define WALK_LIMIT_NS  (10 * NSEC_PER_SEC)
@@ -366,6 +367,7 @@ static void reap(struct walker *w, struct child *c)
 	if (wait4(c->pid, NULL, WNOHANG, &usage) == 0)
 		return;
 	c->pid = 0;
+	watch_child_gone(&w->list, c->pulse);
 	w->idle_free_ns[c->job] =
 		c->started_ns + (uint64_t)((double)rusage_ns(&usage) * 1e9 / (double)share);
 }

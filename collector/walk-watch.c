@@ -116,7 +116,7 @@ size_t watch_due_probes(const struct watch_list *l, uint64_t now, size_t *ret, s
 	for (size_t i = 0; i < l->len && n < max; i++) {
 		const struct watch *x = &l->watch[i];
 
-		if (x->probe_by || x->probe_due_ns > now + SLACK_NS)
+		if (x->probe_by || x->held_by || x->probe_due_ns > now + SLACK_NS)
 			continue;
 		any |= x->probe_due_ns <= now;
 		ret[n++] = i;
@@ -130,7 +130,7 @@ struct watch *watch_due_walk(const struct watch_list *l, uint64_t now)
 	struct watch *best = NULL;
 
 	for (struct watch *x = l->watch; x < l->watch + l->len; x++) {
-		if (x->walk_by || x->walk_due_ns > now || !x->shared)
+		if (x->walk_by || x->held_by || x->walk_due_ns > now || !x->shared)
 			continue;
 		if (!best || (!x->walked_ns && best->walked_ns) ||
 			(!x->walked_ns == !best->walked_ns && x->walk_due_ns < best->walk_due_ns))
@@ -144,7 +144,7 @@ uint64_t watch_next_probe_ns(const struct watch_list *l)
 	uint64_t next = NEVER_NS;
 
 	for (size_t i = 0; i < l->len; i++)
-		if (!l->watch[i].probe_by)
+		if (!l->watch[i].probe_by && !l->watch[i].held_by)
 			next = MIN(next, l->watch[i].probe_due_ns);
 	return next;
 }
@@ -156,7 +156,7 @@ uint64_t watch_next_walk_ns(const struct watch_list *l)
 	for (const struct watch *x = l->watch; x < l->watch + l->len; x++) {
 		if (x->walk_by)
 			return NEVER_NS; /* one at a time */
-		if (x->walk_due_ns < next && x->shared)
+		if (x->walk_due_ns < next && x->shared && !x->held_by)
 			next = x->walk_due_ns;
 	}
 	return next;
@@ -222,6 +222,7 @@ void watch_probe_failed(struct watch_list *l, const struct walk_target *at,
 		x->probe_by = NULL;
 		if (!watch_same(&x->target, at))
 			continue;
+		x->held_by = pulse;
 		x->probe_due_ns = now + back_off(&x->probe_pause_ns);
 		x->walk_due_ns = MAX(x->walk_due_ns, x->probe_due_ns);
 	}
@@ -233,8 +234,16 @@ void watch_walk_failed(struct watch_list *l, const struct walk_pulse *pulse, uin
 		if (x->walk_by != pulse)
 			continue;
 		x->walk_by = NULL;
+		x->held_by = pulse;
 		x->walk_due_ns = now + back_off(&x->walk_pause_ns);
 	}
+}
+
+void watch_child_gone(struct watch_list *l, const struct walk_pulse *pulse)
+{
+	for (struct watch *x = l->watch; x < l->watch + l->len; x++)
+		if (x->held_by == pulse)
+			x->held_by = NULL;
 }
 
 /* --- the message --------------------------------------------------------------------------- */

@@ -15,8 +15,9 @@ struct watch {
 	uint64_t probe_due_ns, probe_pause_ns, probed_ns; /* CLOCK_MONOTONIC; wall clock */
 	uint64_t walk_due_ns, walk_pause_ns, walk_started_ns, walked_ns;
 	const struct walk_pulse *probe_by, *walk_by; /* the child that is at it */
-	struct tree_figures tree;                    /* valid once walked_ns is set */
-	bool shared;                                 /* to be walked */
+	const struct walk_pulse *held_by; /* one that was killed at it and has not ended */
+	struct tree_figures tree;         /* valid once walked_ns is set */
+	bool shared;                      /* to be walked */
 	bool unsent;
 };
 
@@ -45,6 +46,7 @@ void watch_walked(struct watch *x, const struct walk_report *r, uint64_t every_n
 void watch_probe_failed(struct watch_list *l, const struct walk_target *at,
 	const struct walk_pulse *pulse, uint64_t now);
 void watch_walk_failed(struct watch_list *l, const struct walk_pulse *pulse, uint64_t now);
+void watch_child_gone(struct watch_list *l, const struct walk_pulse *pulse);
 
 json_t *watch_disk_message(const struct watch *x);
 

@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -255,7 +256,7 @@ static pid_t start_mover(void)
 
 	if (pid)
 		return pid;
-	if (chdir(top) < 0)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || chdir(top) < 0)
 		_exit(1);
 	for (;;) {
 		rename("d/d/d/d", "aside/d");
@@ -398,6 +399,7 @@ static pid_t start_mapper(int maps, int *ready)
 		*ready = pipefd[0];
 		return pid;
 	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (int i = 0; i < maps; i++) /* every other one protected: they do not merge */
 		mmap(NULL, 4096, i % 2 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (write(pipefd[1], "x", 1) == 1)
@@ -516,6 +518,10 @@ static void test_walk_order_and_back_off(void **state)
 		watch_walk_failed(&l, &pulse, now);
 		assert_null(x->walk_by);
 		assert_int_equal(x->walk_due_ns, now + expected_s[i] * NSEC_PER_SEC);
+		/* Left alone as long as the killed child has not ended, however long. */
+		assert_true(watch_due_walk(&l, x->walk_due_ns) != x);
+		watch_child_gone(&l, &pulse);
+		assert_int_equal(watch_due_walk(&l, x->walk_due_ns)->target.id, 2);
 	}
 	assert_null(watch_due_walk(&l, now)); /* 1 is not due, 2 backs off, 3 is its own */
 	free(l.watch);
@@ -541,6 +547,10 @@ static void test_stuck_probe_is_paid_by_one(void **state)
 	assert_int_equal(l.watch[picked[0]].target.id, 1);
 	assert_int_equal(l.watch[picked[1]].target.id, 3);
 	assert_int_equal(watch_by_id(&l, 2)->probe_due_ns, now + 60 * NSEC_PER_SEC);
+	now += 60 * NSEC_PER_SEC;
+	assert_int_equal(watch_due_probes(&l, now, picked, 8), 3);
+	watch_child_gone(&l, &pulse);
+	assert_int_equal(watch_due_probes(&l, now, picked, 8), 4);
 	free(l.watch);
 }
 
