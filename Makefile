@@ -96,7 +96,7 @@ run:
 CHECKS := check-format check-unit check-generated check-docs check-asan check-clang check-live
 check:
 	@DEPS='$(DEPS)' tests/deps check
-	@MAKE='$(STEP)' tests/check $(B) $(CHECKS)
+	@CHECK_MAKE='$(STEP)' tests/check $(B) $(CHECKS)
 
 # --- tests -------------------------------------------------------------------------------------
 # A unit test is tests/unit/test_X.c with a main(); it may call anything but another main().
