@@ -10,13 +10,13 @@
 /*
  * A helper process as loadcelld sees it (docs/helpers.md), and the socket as the helper sees it.
  */
-#define HELPER_FD	   3
+#define HELPER_FD          3
 #define HELPER_MESSAGE_MAX 65536
 
 struct helper {
-	const char *program; /* "loadcelld-store" */
-	pid_t pid;	     /* 0: not running */
-	int fd;		     /* our end, non-blocking; -1: not running */
+	const char *program;     /* "loadcelld-store" */
+	pid_t pid;               /* 0: not running */
+	int fd;                  /* our end, non-blocking; -1: not running */
 	uint64_t start_again_ns; /* CLOCK_MONOTONIC; when to start it again */
 	uint64_t pause_ns;
 	uint64_t starts;

@@ -13,19 +13,19 @@
  * with identity_copy(), owned by whoever holds it.
  */
 struct identity {
-	uint32_t index;	   /* stable number of (lxcpath, name) */
+	uint32_t index; /* stable number of (lxcpath, name) */
 	char *name;
-	char *lxcpath;	   /* "" when nothing tells it */
+	char *lxcpath; /* "" when nothing tells it */
 	char *handle, *context;
-	char *kind;	   /* "lxc", "qemu" ... */
-	char *hostname;	   /* lxc.uts.name; NULL until liblxc has told */
-	char *groups;	   /* lxc.group, newline-separated; NULL until then */
-	char *rootfs;	   /* path of the root file system on the host; NULL until then */
-	pid_t init;	   /* in the host's pid namespace */
+	char *kind;     /* "lxc", "qemu" ... */
+	char *hostname; /* lxc.uts.name; NULL until liblxc has told */
+	char *groups;   /* lxc.group, newline-separated; NULL until then */
+	char *rootfs;   /* path of the root file system on the host; NULL until then */
+	pid_t init;     /* in the host's pid namespace */
 	uint64_t init_starttime_ticks; /* with init: no pid is mistaken for a later one */
-	uint64_t start_time_ns;	       /* wall clock */
-	uint64_t run;	   /* hash of boot id, init's start time and cgroup inode; never 0 */
-	uint64_t starts;   /* runs that this collector's index has seen */
+	uint64_t start_time_ns;        /* wall clock */
+	uint64_t run;        /* hash of boot id, init's start time and cgroup inode; never 0 */
+	uint64_t starts;     /* runs that this collector's index has seen */
 	bool network_shared; /* its network namespace is the host's */
 	/*
 	 * Path below the controller's mount, "/lxc.payload.web01"; NULL where the instance has no
@@ -43,9 +43,9 @@ DEFINE_CLEANUP(struct identity *, identity_free)
 /* Where each controller is mounted and which version it has; found once at start by libcgroup. */
 struct hierarchies {
 	struct hierarchy {
-		int version;  /* 0: not mounted, 1, 2 */
-		char *mount;  /* directory on this host (or in a fixture tree) */
-		int fd;	      /* O_PATH, or -1 */
+		int version; /* 0: not mounted, 1, 2 */
+		char *mount; /* directory on this host (or in a fixture tree) */
+		int fd;      /* O_PATH, or -1 */
 	} controller[CONTROLLER_COUNT];
 };
 

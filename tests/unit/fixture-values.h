@@ -1117,4 +1117,3 @@
 	"=unlimited"},
 {"v2-debian13-6.12", "proc/sys/vm/max_map_count", GRAMMAR_NUMBER,
 	"=65530"},
-/* clang-format on */
