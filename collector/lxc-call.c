@@ -38,25 +38,27 @@ json_t *lxc_call_list(const char *lxcpath)
 	return json_pack("{s:o}", "names", list);
 }
 
+static bool is_own_directory(const char *path, uid_t uid)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == uid;
+}
+
 /*
  * liblxc makes its lock file below XDG_RUNTIME_DIR or HOME (src/lxc/utils.c get_rundir()) and
- * gives no container without it.
+ * gives no container without it. A user who has neither has the lxcpath.
  */
-static void set_home(uid_t uid)
+static void set_home(uid_t uid, const char *lxcpath)
 {
+	const struct passwd *pw = getpwuid(uid);
 	char dir[64];
-	struct stat st;
-	const struct passwd *pw;
 
 	snprintf(dir, sizeof(dir), "/run/user/%u", (unsigned int)uid);
-	if (stat(dir, &st) == 0 && st.st_uid == uid) {
-		setenv("XDG_RUNTIME_DIR", dir, 1);
-		return;
-	}
 	unsetenv("XDG_RUNTIME_DIR");
-	pw = getpwuid(uid);
-	if (pw)
-		setenv("HOME", pw->pw_dir, 1);
+	if (is_own_directory(dir, uid))
+		setenv("XDG_RUNTIME_DIR", dir, 1);
+	setenv("HOME", pw && is_own_directory(pw->pw_dir, uid) ? pw->pw_dir : lxcpath, 1);
 }
 
 static int become(uid_t uid, struct error *err)
@@ -67,7 +69,6 @@ static int become(uid_t uid, struct error *err)
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	/* The change of user cleared it (kernel/cred.c commit_creds()). */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	set_home(uid);
 	return 0;
 }
 
@@ -143,7 +144,6 @@ json_t *lxc_call_describe(const char *lxcpath, const char *name, uid_t uid)
 	char config[PATH_MAX];
 	struct lxc_container *c;
 	struct error err;
-	struct stat st;
 	json_t *answer;
 
 	if ((size_t)snprintf(config, sizeof(config), "%s/%s/config", lxcpath, name) >=
@@ -152,8 +152,9 @@ json_t *lxc_call_describe(const char *lxcpath, const char *name, uid_t uid)
 	if (uid != 0) {
 		if (become(uid, &err) < 0)
 			return failed(err.text, false);
-		if (stat(lxcpath, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != uid)
+		if (!is_own_directory(lxcpath, uid))
 			return failed("the lxcpath is not the user's own directory", true);
+		set_home(uid, lxcpath);
 	} else if (trusted_path(config, &err) < 0) {
 		return failed(err.text, false);
 	}

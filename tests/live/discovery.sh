@@ -129,6 +129,39 @@ found "${prefix}exec"
 [ "$(field .shared "$(appeared "${prefix}exec")")" = true ] || fail "lxc-execute shares the network"
 [ "$(field .shared "$(appeared "${prefix}a.b.c")")" = false ] || fail "an own network is not shared"
 
+# --- a plain user's, in cgroups that are his ------------------------------------------------------
+home=$work/home
+lxcpath=$home/lxc lxc_new "${prefix}user" "lxc.idmap = u 0 65534 1" "lxc.idmap = g 0 65534 1"
+sed -i -e '/uts.name/d' -e 's/proc:mixed sys:ro/proc:mixed/' "$home/lxc/${prefix}user/config"
+chown -R 65534:65534 "$home"
+delegated=()
+for mount in /sys/fs/cgroup /sys/fs/cgroup/*; do
+	[ -e "$mount/cgroup.procs" ] || continue
+	directory=$mount/loadcell-test.$$.user
+	mkdir -p "$directory" && cgroups+=("$directory") delegated+=("$directory")
+	if [ -e "$directory/cpuset.cpus" ] && [ -e "$directory/cgroup.clone_children" ]; then
+		cat "$mount/cpuset.cpus" >"$directory/cpuset.cpus"
+		cat "$mount/cpuset.mems" >"$directory/cpuset.mems"
+		echo 1 >"$directory/cgroup.clone_children"
+	fi
+	for file in "" cgroup.procs tasks cgroup.subtree_control cgroup.threads; do
+		[ ! -e "$directory/$file" ] || chown 65534 "$directory/$file"
+	done
+done
+at_exit "setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=$home \
+	lxc-stop -P $home/lxc -n ${prefix}user -k 2>/dev/null"
+(
+	for directory in "${delegated[@]}"; do
+		sh -c 'echo $PPID' >"$directory/cgroup.procs"
+	done
+	HOME=$home exec setpriv --reuid 65534 --regid 65534 --clear-groups \
+		lxc-start -P "$home/lxc" -n "${prefix}user" -d -l INFO -o "$home/log"
+) || { grep ERROR "$home/log"; fail "a plain user's instance does not start"; }
+found "${prefix}user" "$home/lxc"
+event=$(appeared "${prefix}user" "$home/lxc")
+[ "$(path_of "$event")" = "/loadcell-test.$$.user/lxc.payload.${prefix}user" ] || fail "a user's: $event"
+wait_for 10 "[ \$(count ${prefix}user described) -ge 1 ]" || fail "a user's: no description"
+
 # --- restarts -----------------------------------------------------------------------------------
 run=$(field .run "$(appeared "${prefix}a.b.c")")
 lxc_run "${prefix}a.b.c" reboot -f
@@ -165,16 +198,14 @@ wait_for 5 "ended $run" || fail "the end of an instance without monitor was not 
 stopped=$(awk '/^PPid/ { print $2 }' "/proc/$(lxc_pid "${prefix}a.b.c")/status")
 at_exit "kill -CONT $stopped 2>/dev/null"
 kill -STOP "$stopped"
-mkdir -p "$work/home"
-chown 65534 "$work/home"
 setpriv --reuid 65534 --regid 65534 --clear-groups "$work/bin/discover" forge \
-	"$lxcpath/evil/command" "/var/lib/lxc/evil/command" "$work/home/mine/command" \
+	"$lxcpath/evil/command" "/var/lib/lxc/evil/command" "$home/mine/command" \
 	"lxc/0123456789abcdef/command" "$lxcpath/e
-00: 00000002 00000000 00010000 0001 01 1 @$lxcpath/x/command" \
+0: 00000002 00000000 00010000 0001 01 1 @/v/x/command" \
 	>"$work/forge.log" &
 forger=$!
 at_exit "kill $forger 2>/dev/null"
-wait_for 5 "grep -q forged $work/forge.log" || fail "the sockets were not forged"
+wait_for 20 "grep -q forged $work/forge.log" || fail "the sockets were not forged"
 driver_stop
 : >"$events"
 driver_start # asks the stopped one for its description, and finds the forged ones
@@ -187,7 +218,7 @@ done
 wait_for 10 '[ "$(field .untrusted "$(status)")" -ge 3 ]' || fail "forged sockets: $(status)"
 wait_for 10 '[ "$(field .lxc_timeouts "$(status)")" -ge 1 ]' || fail "the stopped monitor: $(status)"
 [ -n "$(appeared "${prefix}a.b.c")" ] || fail "an instance with a stopped monitor is not found"
-[ -z "$(appeared evil)$(appeared evil /var/lib/lxc)$(appeared mine "$work/home")" ] || fail "a forged instance"
+[ -z "$(appeared evil)$(appeared evil /var/lib/lxc)$(appeared mine "$home")" ] || fail "a forged instance"
 [ "$(field .stalled_ms "$(status)")" -lt 1000 ] || fail "discovery was held up: $(status)"
 [ "$(field .dropped "$(status)")" = 0 ] || fail "$(status)"
 
