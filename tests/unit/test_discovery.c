@@ -838,7 +838,7 @@ static void custom_cgroup_directory(void **state)
 	assert_int_equal(listen(fd, 4), 0);
 	snprintf(line, sizeof(line), "0: 00000002 00000000 00010000 0001 01 700 @%s\n", name);
 	put_sockets(&w, line);
-	put_process(&w, 90, 1, 0, 0, 50, "/batch/monitor", 700);
+	put_process(&w, 90, 1, 0, geteuid(), 50, "/batch/monitor", 700);
 	put_process(&w, 100, 90, 1, 0, 100, "/batch/own/init.scope", 0);
 	put_cgroup(&w, "/batch/own/init.scope", "100\n");
 	put_cgroup(&w, "/batch/own/lxc.payload.nested", "");
