@@ -144,7 +144,7 @@ for mount in /sys/fs/cgroup /sys/fs/cgroup/*; do
 		cat "$mount/cpuset.mems" >"$directory/cpuset.mems"
 		echo 1 >"$directory/cgroup.clone_children"
 	fi
-	for file in "" cgroup.procs tasks cgroup.subtree_control cgroup.threads; do
+	for file in "" tasks $(cat /sys/kernel/cgroup/delegate); do
 		[ ! -e "$directory/$file" ] || chown 65534 "$directory/$file"
 	done
 done
