@@ -76,10 +76,9 @@ struct place {
 	uid_t uid;       /* who owns the monitor */
 	uint64_t socket; /* inode of the command socket; 0: unknown */
 
-	char *lxcpath, *name; /* ASKED: as the socket says */
-	pid_t confirmed;      /* init as loadcelld-lxc told it, of a user's own lxcpath */
-	uint64_t confirmed_starttime_ticks;
-	uint64_t ask_ns; /* when to ask (again) */
+	char *lxcpath, *name; /* as the socket says */
+	bool confirmed;       /* loadcelld-lxc has seen that lxcpath is uid's own */
+	uint64_t ask_ns;      /* when to ask (again) */
 	unsigned int ask_failures;
 	uint64_t asked; /* number of the request on the way, or 0 */
 };
@@ -191,9 +190,9 @@ bool lxcpath_may_be_of(const struct discovery *d, const char *lxcpath, uid_t uid
 
 /* --- loadcelld-lxc: discovery-lxc.c --------------------------------------------------------- */
 
-/* True when the request is on its way; *asked then is its number. */
-bool ask_describe(
-	struct discovery *d, const char *lxcpath, const char *name, uid_t uid, uint64_t *asked);
+/* Asks "describe" or "owner". True when it is on its way; *asked then is its number. */
+bool ask(struct discovery *d, const char *op, const char *lxcpath, const char *name, uid_t uid,
+	uint64_t *asked);
 /* Asks for the descriptions and confirmations that are due; the time of the next one. */
 uint64_t ask_due(struct discovery *d, uint64_t now);
 void count_all_asked(struct discovery *d);

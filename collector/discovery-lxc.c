@@ -4,7 +4,8 @@
 
 #include "discovery-internal.h"
 
-#define PAUSE_MIN_NS    (10 * NSEC_PER_SEC)
+/* A monitor answers only when its start is done, which hooks may delay. */
+#define PAUSE_MIN_NS    (1 * NSEC_PER_SEC)
 #define PAUSE_MAX_NS    (600 * NSEC_PER_SEC)
 #define LIST_PAUSE_NS   (60 * NSEC_PER_SEC)
 #define DEAF_PAUSE_NS   (1 * NSEC_PER_SEC)
@@ -59,15 +60,14 @@ static bool send_request(struct discovery *d, json_t *request)
 	return sent;
 }
 
-bool ask_describe(
-	struct discovery *d, const char *lxcpath, const char *name, uid_t uid, uint64_t *asked)
+bool ask(struct discovery *d, const char *op, const char *lxcpath, const char *name, uid_t uid,
+	uint64_t *asked)
 {
 	uint64_t id = d->last_asked + 1;
 
 	if (now_ns(CLOCK_MONOTONIC) < d->ask_again_ns || !room_for(d, uid) ||
-		!send_request(d,
-			json_pack("{s:s s:I s:s s:s s:I}", "op", "describe", "id", (json_int_t)id,
-				"lxcpath", lxcpath, "name", name, "uid", (json_int_t)uid)))
+		!send_request(d, json_pack("{s:s s:I s:s s:s s:I}", "op", op, "id", (json_int_t)id,
+					 "lxcpath", lxcpath, "name", name, "uid", (json_int_t)uid)))
 		return false;
 	*asked = d->last_asked = id;
 	count_asked(d, id, uid);
@@ -97,8 +97,10 @@ uint64_t ask_due(struct discovery *d, uint64_t now)
 			continue;
 		if (now < d->ask_again_ns)
 			return d->ask_again_ns;
-		ask_describe(d, asks ? p->lxcpath : p->id->lxcpath, asks ? p->name : p->id->name,
-			p->uid, &p->asked);
+		if (asks)
+			ask(d, "owner", p->lxcpath, p->name, p->uid, &p->asked);
+		else
+			ask(d, "describe", p->id->lxcpath, p->id->name, p->uid, &p->asked);
 	}
 	return NEVER_NS;
 }
@@ -156,11 +158,9 @@ static void describe(struct discovery *d, struct place *p, const json_t *answer)
 static void place_answered(
 	struct discovery *d, struct place *p, const json_t *answer, const char *error, uint64_t now)
 {
-	struct process init;
-
 	p->asked = 0;
 	if (error) {
-		p->ask_ns = now + MIN(PAUSE_MIN_NS << MIN(p->ask_failures, 6U), PAUSE_MAX_NS);
+		p->ask_ns = now + MIN(PAUSE_MIN_NS << MIN(p->ask_failures, 10U), PAUSE_MAX_NS);
 		p->ask_failures++;
 		if (p->state == PLACE_ASKED && json_is_true(json_object_get(answer, "untrusted")))
 			place_refuse(d, p, "user %u says that it is %s in %s: %s",
@@ -171,16 +171,13 @@ static void place_answered(
 		describe(d, p, answer);
 		return;
 	}
-	if (p->state != PLACE_ASKED ||
-		process_read(d, (pid_t)json_integer_value(json_object_get(answer, "init")), &init) <
-			0)
+	if (p->state != PLACE_ASKED)
 		return;
-	p->confirmed = init.pid;
-	p->confirmed_starttime_ticks = init.starttime_ticks;
+	p->confirmed = true;
 	place_wake(p, now);
 }
 
-static void describe_answered(struct discovery *d, const json_t *answer, uint64_t now)
+static void place_or_stranger_answered(struct discovery *d, const json_t *answer, uint64_t now)
 {
 	uint64_t id = (uint64_t)json_integer_value(json_object_get(answer, "id"));
 	const char *error = json_string_value(json_object_get(answer, "error"));
@@ -239,8 +236,8 @@ void discovery_lxc_answer(struct discovery *d, const char *json)
 	const char *op = json_string_value(json_object_get(answer, "op"));
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
 
-	if (op && strcmp(op, "describe") == 0)
-		describe_answered(d, answer, now);
+	if (op && (strcmp(op, "describe") == 0 || strcmp(op, "owner") == 0))
+		place_or_stranger_answered(d, answer, now);
 	else if (op && strcmp(op, "list") == 0)
 		list_answered(d, answer, now);
 	json_decref(answer);

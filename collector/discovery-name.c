@@ -85,6 +85,8 @@ static enum verdict name_by_socket(struct discovery *d, struct place *p, const s
 		place_refuse(d, p, "its command socket's name tells nothing");
 		return VERDICT_REFUSED;
 	}
+	if (p->uid != monitor.euid || !p->lxcpath || !lxcpath || strcmp(p->lxcpath, lxcpath) != 0)
+		p->confirmed = false;
 	set_text(&p->lxcpath, lxcpath);
 	set_text(&p->name, name);
 	p->uid = monitor.euid;
@@ -103,9 +105,7 @@ static enum verdict name_by_socket(struct discovery *d, struct place *p, const s
 			(unsigned int)monitor.euid, p->name, p->lxcpath);
 		return VERDICT_REFUSED;
 	}
-	if (p->confirmed == init->pid && p->confirmed_starttime_ticks == init->starttime_ticks)
-		return VERDICT_NAMED;
-	return VERDICT_ASK;
+	return p->confirmed ? VERDICT_NAMED : VERDICT_ASK;
 }
 
 /* --- without a monitor ------------------------------------------------------------------------ */
@@ -193,7 +193,8 @@ enum verdict place_name(struct discovery *d, struct place *p, const char *cgroup
 		return VERDICT_LATER; /* attached to an instance that has no init (yet) */
 	else
 		verdict = name_without_monitor(d, p, cgroup_name, run, owner);
-	if (verdict == VERDICT_NAMED && !(text_is_plain(p->name) && text_is_plain(p->lxcpath))) {
+	if ((verdict == VERDICT_NAMED || verdict == VERDICT_ASK) &&
+		!(text_is_plain(p->name) && text_is_plain(p->lxcpath))) {
 		place_refuse(d, p, "its name is not UTF-8, or has control characters");
 		return VERDICT_REFUSED;
 	}

@@ -10,8 +10,7 @@
 /* How long after its cgroup init may appear; a look each, then one at each reconcile. */
 static const unsigned int pauses_ms[] = {20, 50, 100, 200, 200, 200, 200, 400, 800, 1000, 2000};
 
-#define CONFIRM_PAUSE_NS (10 * NSEC_PER_SEC)
-#define SETTLE_ATTEMPTS  5 /* until a controller without a cgroup for the instance is believed */
+#define SETTLE_ATTEMPTS 5 /* until a controller without a cgroup for the instance is believed */
 
 /* --- the list --------------------------------------------------------------------------------- */
 
@@ -119,7 +118,7 @@ static void forget_run(struct discovery *d, struct place *p)
 		(void)epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, p->pidfd, NULL);
 	p->pidfd = close_fd(p->pidfd);
 	p->ended = p->announced = false;
-	p->confirmed = 0;
+	p->confirmed = false;
 	p->socket = 0;
 	p->asked = 0;
 	p->ask_ns = NEVER_NS;
@@ -405,8 +404,7 @@ static int look(struct discovery *d, struct place *p)
 	case VERDICT_NAMED:
 		return commit(d, p, &id);
 	case VERDICT_ASK:
-		/* Asked before, and told another init than the one in the cgroup. */
-		p->ask_ns = p->confirmed ? now_ns(CLOCK_MONOTONIC) + CONFIRM_PAUSE_NS : 0;
+		p->ask_ns = 0;
 		p->state = PLACE_ASKED;
 		p->next_ns = NEVER_NS;
 		return 0;

@@ -125,7 +125,7 @@ void strangers_run(struct discovery *d, uint64_t now)
 			continue;
 		l = listener_find(d, s->inode);
 		if (!l || !know(d, s, l, now) ||
-			ask_describe(d, s->lxcpath, s->name, s->uid, &s->asked)) {
+			ask(d, "describe", s->lxcpath, s->name, s->uid, &s->asked)) {
 			if (!s->settled)
 				later(s, now);
 			continue;
@@ -185,7 +185,10 @@ void stranger_answered(struct discovery *d, struct stranger *s, pid_t pid)
 	free_paths(monitor_paths);
 	if (!p || p->state == PLACE_LIVE)
 		return;
-	p->confirmed = init.pid;
-	p->confirmed_starttime_ticks = init.starttime_ticks;
+	/* loadcelld-lxc became that user, and looked at the lxcpath's owner first. */
+	free(p->lxcpath);
+	p->lxcpath = strdup(s->lxcpath);
+	p->uid = s->uid;
+	p->confirmed = p->lxcpath != NULL;
 	place_wake(p, now_ns(CLOCK_MONOTONIC));
 }

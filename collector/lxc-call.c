@@ -139,6 +139,17 @@ static json_t *describe(struct lxc_container *c)
 	return answer;
 }
 
+json_t *lxc_call_owner(const char *lxcpath, uid_t uid)
+{
+	struct error err;
+
+	if (become(uid, &err) < 0)
+		return failed(err.text, false);
+	if (!is_own_directory(lxcpath, uid))
+		return failed("the lxcpath is not the user's own directory", true);
+	return json_object();
+}
+
 json_t *lxc_call_describe(const char *lxcpath, const char *name, uid_t uid)
 {
 	char config[PATH_MAX];
@@ -150,10 +161,10 @@ json_t *lxc_call_describe(const char *lxcpath, const char *name, uid_t uid)
 		sizeof(config))
 		return failed("the path is too long", true);
 	if (uid != 0) {
-		if (become(uid, &err) < 0)
-			return failed(err.text, false);
-		if (!is_own_directory(lxcpath, uid))
-			return failed("the lxcpath is not the user's own directory", true);
+		answer = lxc_call_owner(lxcpath, uid);
+		if (json_object_size(answer))
+			return answer;
+		json_decref(answer);
 		set_home(uid, lxcpath);
 	} else if (trusted_path(config, &err) < 0) {
 		return failed(err.text, false);

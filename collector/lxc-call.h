@@ -12,6 +12,8 @@
  * user's own).
  */
 json_t *lxc_call_list(const char *lxcpath);
+/* An empty object when the lxcpath is uid's own directory. */
+json_t *lxc_call_owner(const char *lxcpath, uid_t uid);
 /* uid: who owns the monitor; another than root is become before anything of his is touched. */
 json_t *lxc_call_describe(const char *lxcpath, const char *name, uid_t uid);
 

@@ -82,6 +82,7 @@ static void answer(json_t *request, const json_t *reply, const char *error, bool
 
 static _Noreturn void child(const json_t *request, int fd)
 {
+	const char *op = json_string_value(json_object_get(request, "op"));
 	const char *lxcpath = json_string_value(json_object_get(request, "lxcpath"));
 	const char *name = json_string_value(json_object_get(request, "name"));
 	json_int_t uid = json_integer_value(json_object_get(request, "uid"));
@@ -95,7 +96,12 @@ static _Noreturn void child(const json_t *request, int fd)
 		dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
 		_exit(1);
 	closefrom(HELPER_FD + 1);
-	reply = name ? lxc_call_describe(lxcpath, name, (uid_t)uid) : lxc_call_list(lxcpath);
+	if (!name)
+		reply = lxc_call_list(lxcpath);
+	else if (strcmp(op, "owner") == 0)
+		reply = lxc_call_owner(lxcpath, (uid_t)uid);
+	else
+		reply = lxc_call_describe(lxcpath, name, (uid_t)uid);
 	_exit(json_dumpfd(reply, HELPER_FD, JSON_COMPACT) == 0 ? 0 : 1);
 }
 
@@ -191,9 +197,10 @@ static bool valid_request(const json_t *request)
 		return false;
 	if (strcmp(op, "list") == 0)
 		return !name;
-	return strcmp(op, "describe") == 0 && name && *name && !strchr(name, '/') &&
-	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && json_is_integer(uid) &&
-	       json_integer_value(uid) >= 0 && json_integer_value(uid) < UINT32_MAX;
+	return (strcmp(op, "describe") == 0 || strcmp(op, "owner") == 0) && name && *name &&
+	       !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+	       json_is_integer(uid) && json_integer_value(uid) >= 0 &&
+	       json_integer_value(uid) < UINT32_MAX;
 }
 
 /* False when loadcelld is gone. */

@@ -198,6 +198,7 @@ wait_for 5 "ended $run" || fail "the end of an instance without monitor was not 
 stopped=$(awk '/^PPid/ { print $2 }' "/proc/$(lxc_pid "${prefix}a.b.c")/status")
 at_exit "kill -CONT $stopped 2>/dev/null"
 kill -STOP "$stopped"
+: >"$work/forge.log"
 setpriv --reuid 65534 --regid 65534 --clear-groups "$work/bin/discover" forge \
 	"$lxcpath/evil/command" "/var/lib/lxc/evil/command" "$home/mine/command" \
 	"lxc/0123456789abcdef/command" "$lxcpath/e
