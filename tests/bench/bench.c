@@ -539,7 +539,7 @@ static void measure_whole(struct bench *b, struct result *r, int cycles)
 	fprintf(f,
 		"interval = %ds\nflush = %ds\nreconcile = %ds\nrun_dir = %s/run\ndata_dir = "
 		"%s/data\n"
-		"lxcpath = %s/lxc\ndata_max = 100G\nrecent = 16M\n",
+		"lxcpath = %s/lxc\ndata_max = 100G\nrecent = 16M\ndisk_walk = off\n",
 		b->interval, 6 * b->interval, 3 * b->interval, b->dir, b->dir, b->dir);
 	fclose(f);
 	pid = start_collector(b, conf);
