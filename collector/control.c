@@ -108,7 +108,7 @@ static json_t *status_object(struct services *s)
 	struct sampler_status st;
 	json_t *helpers = json_array();
 
-	sampler_status(s->sampler, &st);
+	sampler_status(s->sampler, false, &st);
 	for (size_t i = 0; i < HELPERS; i++)
 		json_array_append_new(helpers,
 			json_pack("{s:s, s:i, s:I}", "program", s->helper[i].program, "pid",

@@ -470,14 +470,16 @@ int sampler_event_fd(const struct sampler *s)
 	return s->event_fd;
 }
 
-void sampler_status(struct sampler *s, struct sampler_status *ret)
+void sampler_status(struct sampler *s, bool take_events, struct sampler_status *ret)
 {
 	eventfd_t count;
 
-	eventfd_read(s->event_fd, &count);
+	if (take_events)
+		eventfd_read(s->event_fd, &count);
 	pthread_mutex_lock(&s->lock);
 	*ret = s->status;
-	s->status.vanished = false;
+	if (take_events)
+		s->status.vanished = false;
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -55,9 +55,10 @@ int sampler_event_fd(const struct sampler *s);
 
 struct sampler_status {
 	uint64_t cycles, missed, instances, last_cycle_ns, last_time_ns;
-	bool vanished;    /* since the last call: reconcile soon */
+	bool vanished;    /* since events were last taken: reconcile soon */
 	bool flush_early; /* the ring is more than half full of what the store has not taken */
 	uint64_t oldest_pending_ns; /* age of the oldest sample not yet stored; 0: none */
 	char last_error[256];
 };
-void sampler_status(struct sampler *s, struct sampler_status *ret);
+/* take_events: the caller acts on what sampler_event_fd() announced. */
+void sampler_status(struct sampler *s, bool take_events, struct sampler_status *ret);

@@ -16,7 +16,7 @@
 #define EARLY_FLUSH_NS (5 * NSEC_PER_SEC)
 /* How long the last flush may take before the collector ends without it: the ring keeps what
  * was not stored. */
-#define LAST_FLUSH_NS (60 * NSEC_PER_SEC)
+#define LAST_FLUSH_NS (45 * NSEC_PER_SEC)
 
 void services_error(struct services *s, struct complaint *c, const char *format, ...)
 {
@@ -169,7 +169,7 @@ static void feed_watchdog(struct services *s, uint64_t now)
 	if (s->watchdog_due_ns == 0 || now < s->watchdog_due_ns)
 		return;
 	s->watchdog_due_ns = now + notify_watchdog_ns();
-	sampler_status(s->sampler, &st);
+	sampler_status(s->sampler, false, &st);
 	if (now_ns(CLOCK_REALTIME) - st.last_time_ns < still_ns * s->config->interval_ns)
 		notify_send("WATCHDOG=1\nSTATUS=%" PRIu64 " instances, %" PRIu64 " cycles",
 			st.instances, st.cycles);
@@ -262,7 +262,7 @@ static void read_sampler(struct services *s)
 {
 	struct sampler_status st;
 
-	sampler_status(s->sampler, &st);
+	sampler_status(s->sampler, true, &st);
 	if (st.vanished) {
 		discovery_reconcile_soon(s->discovery);
 		s->discovery_due_ns = 0;
