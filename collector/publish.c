@@ -224,9 +224,14 @@ void publish_cycle(struct sampler *s)
 		commit_ring(s);
 	info.sequence = s->sequence;
 	r = snapshot_builder_publish(s->builder, s->snapshot_path, &info);
+	pthread_mutex_lock(&s->lock);
+	s->status.last_error[0] = '\0';
 	if (r < 0)
-		complain(&s->publish_complaint, "cannot publish \"%s\": %s", s->snapshot_path,
-			strerror(-r));
+		snprintf(s->status.last_error, sizeof(s->status.last_error),
+			"cannot publish \"%s\": %s", s->snapshot_path, strerror(-r));
+	pthread_mutex_unlock(&s->lock);
+	if (r < 0)
+		complain(&s->publish_complaint, "%s", s->status.last_error);
 	else
 		complaint_over(
 			&s->publish_complaint, "\"%s\" is published again", s->snapshot_path);
