@@ -29,8 +29,9 @@
 
 static int rrd_failure(struct error *err, int code, const char *what, const char *name)
 {
-	/* librrd puts the path first; the file is named by us already. */
-	const char *said = rrd_test_error() ? rrd_get_error() : "no reason given";
+	/* librrd puts the path first; the file is named by us already. It explains all failures
+	 * but that of posix_fallocate() (1.7.2, rrd_create.c). */
+	const char *said = rrd_test_error() ? rrd_get_error() : "too little space is left";
 	const char *colon = strstr(said, name);
 
 	colon = colon ? strstr(colon, ": ") : NULL;

@@ -53,7 +53,6 @@ int store_error(struct store *s, int code, const char *format, ...)
 static void hold(struct store *s, struct store_file *f, int code, const char *sentence)
 {
 	store_error(s, code, "%s", sentence);
-	complain(&s->disk, "%s", sentence);
 	f->held = s->flush;
 	s->hold = true;
 }
@@ -578,17 +577,12 @@ int store_flush(struct store *s)
 	s->error.text[0] = 0;
 	s->stats.refused = 0;
 	s->hold = s->full = s->widened = false;
-	if (!has_space(s)) {
-		r = store_error(
+	if (!has_space(s))
+		return store_error(
 			s, -ENOSPC, "too little space is left in %s to store anything", s->rrd_dir);
-		complain(&s->disk, "%s", s->error.text);
-		return r;
-	}
 	r = drain_all(s);
 	store_table_make_room(s, 0);
 	store_table_sweep(s);
-	if (!r && !s->hold)
-		complaint_over(&s->disk, "the RRDs take samples again");
 	if (!s->stats.refused)
 		complaint_over(&s->limit, "there is room for all RRDs again");
 	if (s->stats.removed > removed)

@@ -107,7 +107,7 @@ struct store {
 	bool hold;          /* something shall be tried again: the cursor stays */
 	bool full;          /* no creation any more in this flush */
 	bool widened;       /* one file has got data sources in this flush */
-	struct complaint disk, unnamed, narrow, limit;
+	struct complaint unnamed, narrow, limit;
 	/* Asked between two files; true: end soon, the rest is for another time. */
 	bool (*stop)(void *data);
 	void *stop_data;
