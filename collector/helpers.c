@@ -87,7 +87,7 @@ static void disk_message(struct services *s, const char *op, json_t *message)
 	uint64_t run = strtoull(text_of(message, "run"), NULL, 16);
 	json_t *fs = json_object_get(message, "fs");
 	struct disk_figures figures = {
-		.used = value_of(number_of(message, "used")),
+		.used = value_in(message, "used"),
 		.limit = value_in(message, "limit"),
 		.inodes = value_in(message, "inodes"),
 		.time_ns = number_of(message, "time_ns"),
