@@ -103,7 +103,8 @@ static int note_root_mount(void *data, const struct mount *m)
 	copy_text(rm->root, sizeof(rm->root), m->root);
 	copy_text(rm->type, sizeof(rm->type), m->type);
 	copy_text(rm->source, sizeof(rm->source), m->source);
-	if (strcmp(m->type, "overlay") != 0 ||
+	/* A directory of a host that itself runs from an overlay has no upper of its own. */
+	if (strcmp(m->type, "overlay") != 0 || strcmp(m->root, "/") != 0 ||
 		mount_option(m->options, "upperdir", rm->upper, sizeof(rm->upper)) < 0)
 		rm->upper[0] = 0;
 	return 0;
