@@ -370,18 +370,30 @@ mixed_load()
 		dd if=/dev/zero of=/dev/null bs=120M count=1
 		sleep 0.5
 	done 2>/dev/null'
-	runs "$1" forks 'sleep 1.5; n=0; while [ $n -lt 120 ]; do sleep 1 & n=$((n + 1)); done 2>/dev/null; wait'
+	# Forks without a program, which emulated machines are slow to start.
+	runs "$1" forks 'sleep 3; mkfifo /tmp/never; n=0
+	while [ $n -lt 120 ]; do read -t 3 x <>/tmp/never & n=$((n + 1)); done 2>/dev/null; wait'
 	runs "$1" net 'ping -q -i 0.05 -s 1000 198.51.100.1 >/dev/null; sleep 1'
 }
 
-# moved METRIC...: counters that must have risen while this test looked, or its load did nothing.
-moved()
+# brackets NAME METRIC...: cycles until all these counters have risen, or the load did nothing.
+brackets()
 {
-	local metric
-	for metric; do
-		awk -v m="$metric" '$1 == m { if (!n++) first = $3; last = $3 } END { exit !(n && last > first) }' \
-			"$work/compared" || fail "$metric never moved under load"
+	local name=$1 round still metric
+	shift
+	: >"$work/compared"
+	for ((round = 1; round <= 60; round++)); do
+		bracket
+		compare "$name" -1 "${below:-^$}"
+		derived "$name"
+		still=
+		for metric; do
+			awk -v m="$metric" '$1 == m { if (!n++) first = $3; last = $3 }
+				END { exit !(n && last > first) }' "$work/compared" || still+=" $metric"
+		done
+		[ -n "$still" ] || [ $round -lt "$ROUNDS" ] || return 0
 	done
+	fail "$name: never moved under load:$still"
 }
 
 # --- a steady load ------------------------------------------------------------------------------
@@ -408,8 +420,11 @@ used_cores_agree()
 	function at_least(t) { while (j < n && after[j + 1] <= t) j++; while (j > 1 && after[j] > t) j--; return ns[j] }
 	BEGIN { i = j = 1; worst = 0 }
 	{
-		low = (at_least($1) - at_most($1 - 1)) / 1e9
-		high = (at_most($1) - at_least($1 - 1)) / 1e9
+		elapsed = $1 - last
+		last = $1
+		if (elapsed > 1.5) next # the first, and when this test was too late for one
+		low = (at_least($1) - at_most($1 - elapsed)) / 1e9 / elapsed
+		high = (at_most($1) - at_least($1 - elapsed)) / 1e9 / elapsed
 		middle = (low + high) / 2
 		if (middle <= 0) { print "WRONG: the load did not run"; exit 1 }
 		d = $2 / middle - 1
@@ -417,19 +432,21 @@ used_cores_agree()
 		if (!k || d > dmax) dmax = d
 		if ((high - low) / middle > width) width = (high - low) / middle
 		if ($2 < low * 0.97 || $2 > high * 1.03) {
-			print "WRONG: cpu_used_cores is " $2 ", the load used " low " to " high
-			wrong = 1
+			print "cpu_used_cores is " $2 ", the load used " low " to " high
+			outside++
 		}
 		k++; said += $2; used += middle
 	}
 	END {
+		# On a busy machine the collector itself may have to wait in the middle of a cycle.
+		if (outside > k / 5) wrong = 1
 		if (!wrong && (said / used > 1.03 || said / used < 0.97)) {
 			print "WRONG: cpu_used_cores is " said / k " on average, the load used " used / k
 			wrong = 1
 		}
 		printf "note: cpu_used_cores over %d intervals: mean %+.2f %%, each %+.2f to %+.2f %% (known to %.2f %%)\n",
 			k, (said / used - 1) * 100, dmin * 100, dmax * 100, width * 100
-		exit wrong
+		exit wrong || k < 4
 	}' "$work/process" "$work/samples"
 }
 
@@ -448,12 +465,6 @@ loadcell metrics --json | jq -r '.metrics[] | select(.scope == "instance" and .k
 listed "$mixed"
 pause 4 # all loads have begun, and the first device has a line in io.stat
 sources_find "$mixed"
-for ((round = 0; round < ROUNDS; round++)); do
-	bracket
-	compare "$mixed"
-	derived "$mixed"
-done
-limits_are "$mixed" "/lxc.payload.$mixed"
 expected="cpu_usage_seconds cpu_user_seconds cpu_system_seconds cpu_periods cpu_throttled_periods
 	cpu_throttled_seconds"
 [ -z "$(version memory)" ] || expected+=" memory_limit_hits memory_oom_kills"
@@ -464,10 +475,12 @@ if on_disk "$lxcpath"; then
 	expected+=" io_read_bytes io_reads"
 	[ -z "$(version io)" ] || expected+=" io_write_bytes io_writes"
 fi
-moved $expected
-echo "note: $(wc -l <"$work/compared") values of $ROUNDS cycles between the kernel's before and after," \
+brackets "$mixed" $expected
+limits_are "$mixed" "/lxc.payload.$mixed"
+echo "note: $(wc -l <"$work/compared") values of ${#widths[@]} cycles between the kernel's before and after," \
 	"$(awk '$4 > $2 { n++ } END { print n + 0 }' "$work/compared") of them moving," \
-	"$(printf '%s\n' "${widths[@]}" | sort -g | sed -n '1p;$p' | paste -sd' ' | awk '{ printf "%.3f to %.3f s apart", $1, $2 }')"
+	"$(printf '%s\n' "${widths[@]}" | sort -g | sed -n '1p;$p' | paste -sd' ' |
+	 awk '{ printf "%.3f to %.3f s apart", $1, $2 }')"
 [ -z "${VALUES:-}" ] || cat "$work/after.values" "$work/sample.values"
 lxc_stop "$mixed"
 
@@ -506,7 +519,7 @@ watch_process "$spinner" &
 watcher=$!
 at_exit 'kill $watcher 2>/dev/null'
 pause 1.5
-for ((round = 0; round < ROUNDS + 4; round++)); do
+for ((round = 0; round < ROUNDS + 8; round++)); do
 	next_sample
 	loadcell list --json >"$work/sample.json"
 	jq -r --arg n "$steady" '.time as $t | .instances[] | select(.handle == $n) |
@@ -547,16 +560,10 @@ case "${files[*]}" in
 esac
 # What is counted below the cgroup with the limits is added up every some seconds.
 below="^(pids_limit_hits|memory_oom_kills)\$"
-: >"$work/compared"
-for ((round = 0; round < ROUNDS / 2; round++)); do
-	bracket
-	compare "$$" -1 "$below"
-	derived "$$"
-done
+brackets "$$" cpu_usage_seconds cpu_throttled_periods
 limits_are "$$" "/lxc/$$"
 [ "$(json '.instances[] | select(.handle == $i) | .name + (.cgroup | .cpu // .unified)' --arg i "$$")" = "$$/lxc/$$/ns" ] ||
 	fail "Proxmox's layout: name or cgroup: $(json '.instances[0] | .name, .cgroup')"
-moved cpu_usage_seconds cpu_throttled_periods
 while read -r metric value; do
 	[[ $metric =~ $below ]] || continue
 	[ "${value%.*}" -gt 0 ] || fail "$metric of the kernel is 0 under load"
