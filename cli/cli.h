@@ -87,7 +87,9 @@ struct row_match {
  * sorted by handle. The caller frees. Returns how many, or -ENOMEM. */
 ssize_t view_instances(
 	const struct view *v, char *const *patterns, size_t n, struct row_match **ret);
-bool instance_matches(const struct snapshot_row *row, char *const *patterns, size_t n);
+/* Whether the pattern matches an instance's handle, host name or one of its groups. */
+bool instance_matches(const struct snapshot_row *row, const char *pattern,
+	bool (*matches)(const char *pattern, const char *text));
 
 /* The host's name, cleaned; NULL when there is none. The caller frees. */
 char *view_host_name(const struct view *v);

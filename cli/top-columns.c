@@ -1,85 +1,59 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <string.h>
-
-#include "cli.h"
 #include "top-model.h"
 
-/*
- * The columns of top. A share of an interval (pressure, throttling) is bad long before a limit is
- * full, so those have lower thresholds than the fill of a limit.
- */
-#define PERCENT(p) ((p)*UINT64_C(10000000))
+#include <string.h>
 
-/* --- values: what a column sorts by ----------------------------------------------------------- */
+struct value column_value(
+	const struct top_column *c, const struct top_model *m, const struct top_row *r)
+{
+	struct value v = value_absent();
 
-#define VALUE(name, function, id)                                                                  \
-	static struct value name##_value(const struct top_model *m, const struct top_row *r)       \
-	{                                                                                          \
-		return function(m, r, id);                                                         \
+	switch (c->kind) {
+	case COLUMN_IS_TEXT:
+		break;
+	case COLUMN_IS_VALUE:
+	case COLUMN_IS_EVENTS:
+		return top_row_value(m, r, c->metric);
+	case COLUMN_IS_SUM:
+		value_add(&v, top_row_value(m, r, c->metric));
+		value_add(&v, top_row_value(m, r, c->other));
+		break;
+	case COLUMN_IS_RATE:
+		return top_row_rate(m, r, c->metric);
+	case COLUMN_IS_SHARE:
+		return top_ratio(top_row_rise(m, r, c->metric), top_row_rise(m, r, c->other));
 	}
-
-VALUE(cpu, top_row_value, METRIC_CPU_USED_CORES)
-VALUE(memory, top_row_value, METRIC_MEMORY_WORKING_SET)
-VALUE(pids, top_row_value, METRIC_PIDS_CURRENT)
-VALUE(disk, top_row_value, METRIC_DISK_USED)
-VALUE(uptime, top_row_value, METRIC_UPTIME)
-VALUE(oom, top_row_value, METRIC_MEMORY_OOM_KILLS)
-VALUE(read, top_row_rate, METRIC_IO_READ_BYTES)
-VALUE(write, top_row_rate, METRIC_IO_WRITE_BYTES)
-VALUE(receive, top_row_rate, METRIC_NETWORK_RECEIVE_BYTES)
-VALUE(transmit, top_row_rate, METRIC_NETWORK_TRANSMIT_BYTES)
-VALUE(pressure_cpu, top_row_rate, METRIC_CPU_PRESSURE_SOME)
-VALUE(pressure_memory, top_row_rate, METRIC_MEMORY_PRESSURE_SOME)
-VALUE(pressure_io, top_row_rate, METRIC_IO_PRESSURE_SOME)
-
-static struct value throttled_value(const struct top_model *m, const struct top_row *r)
-{
-	return top_ratio(top_row_rise(m, r, METRIC_CPU_THROTTLED_PERIODS),
-		top_row_rise(m, r, METRIC_CPU_PERIODS));
+	return v;
 }
 
-/* --- ratios: fill against the effective limit, or the host where nothing limits --------------- */
-
-static struct value cpu_ratio(const struct top_model *m, const struct top_row *r)
+struct value column_ratio(
+	const struct top_column *c, const struct top_model *m, const struct top_row *r)
 {
-	struct value limit = top_row_value(m, r, METRIC_CPU_LIMIT);
+	struct value v = column_value(c, m, r), limit;
 
-	return top_ratio(cpu_value(m, r), value_min_limit(limit, m->host_cores));
+	switch (c->kind) {
+	case COLUMN_IS_VALUE:
+		limit = c->other ? top_row_value(m, r, c->other) : value_absent();
+		if (c->host)
+			limit = value_min_limit(limit, top_host_value(m, c->host));
+		return top_ratio(v, limit);
+	case COLUMN_IS_EVENTS:
+		v = top_row_rise(m, r, c->metric);
+		return value_is_number(v) && v.number ? value_of(NSEC_PER_SEC) : value_absent();
+	default:
+		return v;
+	}
 }
 
-static struct value memory_ratio(const struct top_model *m, const struct top_row *r)
-{
-	struct value limit = top_row_value(m, r, METRIC_MEMORY_LIMIT);
-
-	return top_ratio(memory_value(m, r), value_min_limit(limit, m->host_memory));
-}
-
-static struct value pids_ratio(const struct top_model *m, const struct top_row *r)
-{
-	return top_ratio(pids_value(m, r), top_row_value(m, r, METRIC_PIDS_LIMIT));
-}
-
-static struct value disk_ratio(const struct top_model *m, const struct top_row *r)
-{
-	return top_ratio(disk_value(m, r), top_row_value(m, r, METRIC_DISK_LIMIT));
-}
-
-static struct value oom_ratio(const struct top_model *m, const struct top_row *r)
-{
-	struct value rise = top_row_rise(m, r, METRIC_MEMORY_OOM_KILLS);
-
-	return value_is_number(rise) && rise.number ? value_of(PERCENT(100)) : value_absent();
-}
-
-/* --- figures ---------------------------------------------------------------------------------- */
+/* --- as text ---------------------------------------------------------------------------------- */
 
 #define PAIR_WIDTH 9 /* of "0.25/1.25" */
 
 /* "used/limit" where it fits, else "used". */
-static void format_pair(unsigned int used_id, struct value used, struct value limit, size_t width,
-	char *buf, size_t size)
+static char *pair_text(
+	const struct top_column *c, struct value used, struct value limit, size_t width)
 {
-	const struct metric *metric = metric_by_id(used_id);
+	const struct metric *metric = metric_by_id(c->metric);
 	struct cell a = cell_value(metric, used, "max"), b = cell_value(metric, limit, "max");
 	char *dot = strchr(b.text, '.'), *end = b.text + strlen(b.text);
 
@@ -91,106 +65,102 @@ static void format_pair(unsigned int used_id, struct value used, struct value li
 	}
 	/* Narrow columns keep to one style, rather than pairs where they happen to fit. */
 	if (width < PAIR_WIDTH || !value_is_number(used) ||
-		snprintf(buf, size, "%s/%s", a.text, b.text) > (int)width)
-		snprintf(buf, size, "%s", a.text);
+		strlen(a.text) + 1 + strlen(b.text) > width)
+		return strdup(a.text);
+	return format_string("%s/%s", a.text, b.text);
 }
 
-#define FORMAT(name)                                                                               \
-	static void name##_format(const struct top_model *m, const struct top_row *r,              \
-		size_t width, char *buf, size_t size)
+static char *snapshot_text(enum snapshot_text which, const char *text)
+{
+	if (!*text)
+		return strdup("-");
+	return which == TEXT_GROUPS ? text_join(text) : text_clean(text);
+}
 
-#define PAIR_FORMAT(name, used_id, limit_id)                                                       \
-	FORMAT(name)                                                                               \
-	{                                                                                          \
-		format_pair(used_id, top_row_value(m, r, used_id), top_row_value(m, r, limit_id),  \
-			width, buf, size);                                                         \
+char *column_text(const struct top_column *c, const struct top_model *m, const struct top_row *r,
+	size_t width)
+{
+	const struct metric *metric = metric_by_id(c->metric);
+	struct value v = column_value(c, m, r);
+
+	if (c->kind == COLUMN_IS_TEXT)
+		return snapshot_text(c->text, r->fixed.text[c->text]);
+	if (c->kind == COLUMN_IS_VALUE && c->other)
+		return pair_text(c, v, top_row_value(m, r, c->other), width);
+	if (value_is_number(v) && (c->kind == COLUMN_IS_SHARE || c->kind == COLUMN_IS_RATE))
+		return strdup(metric->unit == UNIT_BYTES ? cell_bytes(v.number).text
+							 : cell_percent(v.number).text);
+	return strdup(cell_value(metric, v, "max").text);
+}
+
+void column_note_widths(
+	const struct top_column *columns, size_t n, const struct top_row *r, size_t *longest)
+{
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ char *text = NULL;
+
+		if (columns[i].kind == COLUMN_IS_TEXT)
+			text = column_text(&columns[i], NULL, r, 0);
+		if (text)
+			longest[i] = MAX(longest[i], text_width(text));
 	}
-
-PAIR_FORMAT(cpu, METRIC_CPU_USED_CORES, METRIC_CPU_LIMIT)
-PAIR_FORMAT(memory, METRIC_MEMORY_WORKING_SET, METRIC_MEMORY_LIMIT)
-PAIR_FORMAT(pids, METRIC_PIDS_CURRENT, METRIC_PIDS_LIMIT)
-PAIR_FORMAT(disk, METRIC_DISK_USED, METRIC_DISK_LIMIT)
-
-#define CELL_FORMAT(name, cell_function)                                                           \
-	FORMAT(name)                                                                               \
-	{                                                                                          \
-		struct value v = name##_value(m, r);                                               \
-                                                                                                   \
-		snprintf(                                                                          \
-			buf, size, "%s", value_is_number(v) ? cell_function(v.number).text : "-"); \
-	}
-
-CELL_FORMAT(read, cell_bytes)
-CELL_FORMAT(write, cell_bytes)
-CELL_FORMAT(receive, cell_bytes)
-CELL_FORMAT(transmit, cell_bytes)
-CELL_FORMAT(pressure_cpu, cell_percent)
-CELL_FORMAT(pressure_memory, cell_percent)
-CELL_FORMAT(pressure_io, cell_percent)
-CELL_FORMAT(throttled, cell_percent)
-CELL_FORMAT(uptime, cell_duration)
-CELL_FORMAT(oom, cell_count)
-
-static const char *name_string(const struct top_row *r)
-{
-	return r->handle;
 }
 
-static const char *hostname_string(const struct top_row *r)
-{
-	return r->hostname;
-}
+/* --- the columns of top ----------------------------------------------------------------------- */
 
-static const char *groups_string(const struct top_row *r)
-{
-	return r->groups;
-}
+/*
+ * A share of an interval (pressure, throttling) is bad long before a limit is full, so those have
+ * lower thresholds than the fill of a limit.
+ */
+#define PERCENT(p) ((p)*UINT64_C(10000000))
+#define FILL       .warning = PERCENT(80), .critical = PERCENT(95)
+#define SHARE      .warning = PERCENT(20), .critical = PERCENT(50)
 
-#define TEXT(t, k, w, p, name, h)                                                                  \
-	.title = t, .key = k, .text = true, .width = w, .most = 60, .priority = p,                 \
-	.string = name##_string, .help = h
-#define FIGURES(t, k, w, m, p, name, h)                                                            \
-	.title = t, .key = k, .width = w, .most = m, .priority = p, .value = name##_value,         \
-	.format = name##_format, .help = h
-#define FILL(name)  .ratio = name##_ratio, .warning = PERCENT(80), .critical = PERCENT(95)
-#define SHARE(name) .ratio = name##_value, .warning = PERCENT(20), .critical = PERCENT(50)
+#define SIZES(w, m, p) .width = w, .most = m, .priority = p
+#define TEXT(t, k)     .title = t, .key = k, .kind = COLUMN_IS_TEXT
+#define VALUE(t, k, m) .title = t, .key = k, .kind = COLUMN_IS_VALUE, .metric = METRIC_##m
+#define RATE(t, k, m)  .title = t, .key = k, .kind = COLUMN_IS_RATE, .metric = METRIC_##m
 
+/* clang-format off */
 const struct top_column top_columns[COLUMN_COUNT] = {
-	/* title, key, least and most width, priority */
-	[COLUMN_NAME] = {TEXT(
-		"NAME", 'n', 8, 0, name, "handle; marked when any column, shown or not, is")},
-	[COLUMN_CPU] = {FIGURES("CPU", 'c', 14, 30, 1, cpu,
-				"cores used / effective limit; max: the host's, so is the bar"),
-		.bar = 4, FILL(cpu)},
-	[COLUMN_MEMORY] = {FIGURES("MEM", 'm', 16, 32, 2, memory,
-				   "working set / effective limit; max: the host's, so is the bar"),
-		.bar = 4, FILL(memory)},
-	[COLUMN_PIDS] = {FIGURES("PIDS", 'p', 5, 11, 3, pids, "tasks / limit"), FILL(pids)},
-	[COLUMN_READ] = {FIGURES("RD/s", 'r', 5, 5, 4, read, "bytes read from block devices")},
-	[COLUMN_WRITE] = {FIGURES("WR/s", 'w', 5, 5, 5, write, "bytes written to block devices")},
-	[COLUMN_RECEIVE] = {FIGURES(
-		"RX/s", 'x', 5, 5, 6, receive, "bytes received by its interfaces")},
-	[COLUMN_TRANSMIT] = {FIGURES(
-		"TX/s", 't', 5, 5, 7, transmit, "bytes sent by its interfaces")},
-	[COLUMN_PRESSURE_CPU] = {FIGURES("pCPU", 'C', 4, 4, 11, pressure_cpu,
-					 "time in which some task waited for a CPU (PSI)"),
-		SHARE(pressure_cpu)},
-	[COLUMN_PRESSURE_MEMORY] = {FIGURES("pMEM", 'M', 4, 4, 9, pressure_memory,
-					    "time in which some task waited for memory (PSI)"),
-		SHARE(pressure_memory)},
-	[COLUMN_PRESSURE_IO] = {FIGURES("pIO", 'I', 4, 4, 10, pressure_io,
-					"time in which some task waited for a disk (PSI)"),
-		SHARE(pressure_io)},
-	[COLUMN_THROTTLED] =
-		{FIGURES("THR%", 'T', 4, 4, 8, throttled,
-			 "quota periods in which it was throttled"),
-			SHARE(throttled)},
-	[COLUMN_DISK] = {FIGURES("DISK", 'd', 5, 11, 13, disk, "bytes on disk / limit"),
-		FILL(disk)},
-	[COLUMN_UPTIME] = {FIGURES("UPTIME", 'u', 6, 6, 14, uptime, "since init started")},
-	[COLUMN_OOM] = {FIGURES("OOM", 'o', 5, 5, 12, oom,
-				"OOM kills; marked when there was one since the last sample"),
-		FILL(oom)},
-	[COLUMN_HOSTNAME] = {TEXT("HOSTNAME", 's', 8, 15, hostname, "lxc.uts.name")},
-	[COLUMN_GROUPS] = {TEXT("GROUPS", 'g', 6, 16, groups, "lxc.group")},
+	[COLUMN_NAME] = {TEXT("NAME", 'n'), SIZES(8, 60, 0), .text = TEXT_HANDLE,
+		.help = "handle; marked when any column, shown or not, is"},
+	[COLUMN_CPU] = {VALUE("CPU", 'c', CPU_USED_CORES), SIZES(14, 30, 1), .bar = 4, FILL,
+		.other = METRIC_CPU_LIMIT, .host = METRIC_HOST_CPUS,
+		.help = "cores used / effective limit; max: the host's, so is the bar"},
+	[COLUMN_MEMORY] = {VALUE("MEM", 'm', MEMORY_WORKING_SET), SIZES(16, 32, 2), .bar = 4, FILL,
+		.other = METRIC_MEMORY_LIMIT, .host = METRIC_HOST_MEMORY_TOTAL,
+		.help = "working set / effective limit; max: the host's, so is the bar"},
+	[COLUMN_PIDS] = {VALUE("PIDS", 'p', PIDS_CURRENT), SIZES(5, 11, 3), FILL,
+		.other = METRIC_PIDS_LIMIT, .help = "tasks / limit"},
+	[COLUMN_READ] = {RATE("RD/s", 'r', IO_READ_BYTES), SIZES(5, 5, 4),
+		.help = "bytes read from block devices"},
+	[COLUMN_WRITE] = {RATE("WR/s", 'w', IO_WRITE_BYTES), SIZES(5, 5, 5),
+		.help = "bytes written to block devices"},
+	[COLUMN_RECEIVE] = {RATE("RX/s", 'x', NETWORK_RECEIVE_BYTES), SIZES(5, 5, 6),
+		.help = "bytes received by its interfaces"},
+	[COLUMN_TRANSMIT] = {RATE("TX/s", 't', NETWORK_TRANSMIT_BYTES), SIZES(5, 5, 7),
+		.help = "bytes sent by its interfaces"},
+	[COLUMN_PRESSURE_CPU] = {RATE("pCPU", 'C', CPU_PRESSURE_SOME), SIZES(4, 4, 11), SHARE,
+		.help = "time in which some task waited for a CPU (PSI)"},
+	[COLUMN_PRESSURE_MEMORY] = {RATE("pMEM", 'M', MEMORY_PRESSURE_SOME), SIZES(4, 4, 9), SHARE,
+		.help = "time in which some task waited for memory (PSI)"},
+	[COLUMN_PRESSURE_IO] = {RATE("pIO", 'I', IO_PRESSURE_SOME), SIZES(4, 4, 10), SHARE,
+		.help = "time in which some task waited for a disk (PSI)"},
+	[COLUMN_THROTTLED] = {.title = "THR%", .key = 'T', .kind = COLUMN_IS_SHARE,
+		SIZES(4, 4, 8), SHARE,
+		.metric = METRIC_CPU_THROTTLED_PERIODS, .other = METRIC_CPU_PERIODS,
+		.help = "quota periods in which it was throttled"},
+	[COLUMN_DISK] = {VALUE("DISK", 'd', DISK_USED), SIZES(5, 11, 13), FILL,
+		.other = METRIC_DISK_LIMIT, .help = "bytes on disk / limit"},
+	[COLUMN_UPTIME] = {VALUE("UPTIME", 'u', UPTIME), SIZES(6, 6, 14),
+		.help = "since init started"},
+	[COLUMN_OOM] = {.title = "OOM", .key = 'o', .kind = COLUMN_IS_EVENTS, SIZES(5, 5, 12), FILL,
+		.metric = METRIC_MEMORY_OOM_KILLS,
+		.help = "OOM kills; marked when there was one since the last sample"},
+	[COLUMN_HOSTNAME] = {TEXT("HOSTNAME", 's'), SIZES(8, 60, 15), .text = TEXT_HOSTNAME,
+		.help = "lxc.uts.name"},
+	[COLUMN_GROUPS] = {TEXT("GROUPS", 'g'), SIZES(6, 60, 16), .text = TEXT_GROUPS,
+		.help = "lxc.group"},
 };
+/* clang-format on */

@@ -2,8 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "cli.h"
-#include "top-line.h"
+#include "top-view.h"
 
 /* The lines above top's table: the host, what is promised and what is free, and what is wrong. */
 
@@ -21,49 +20,45 @@ static struct cell figure(unsigned int metric_id, struct value v)
 	return cell_value(metric_by_id(metric_id), v, "max");
 }
 
-/* "4.00 free", or by how much more was promised than there is. */
-static void put_promised(
-	const struct top_model *m, struct line *l, unsigned int id, struct value total)
+/* What is used of a resource, and "4.00 free", or by how much more was promised than there is. */
+static void put_resource(const struct top_model *m, struct line *l, bool brief, const char *title,
+	struct value used, unsigned int total_id, unsigned int committed_id)
 {
-	struct value committed = top_host_value(m, id);
+	struct value total = top_host_value(m, total_id);
+	struct value committed = top_host_value(m, committed_id);
 
+	line_item(l, fill_attribute(top_ratio(used, total)),
+		brief ? "%s %s/%s" : "%-7s %s of %s used", title, figure(total_id, used).text,
+		figure(total_id, total).text);
+	if (brief)
+		return;
+	if (total_id == METRIC_HOST_MEMORY_TOTAL)
+		line_item(l, ATTRIBUTE_NORMAL, "%s available",
+			figure(total_id, value_minus(total, used)).text);
 	if (!value_is_number(committed) || !value_is_number(total))
 		return;
-	line_item(l, ATTRIBUTE_NORMAL, "%s committed", figure(id, committed).text);
+	line_item(l, ATTRIBUTE_NORMAL, "%s committed", figure(total_id, committed).text);
 	if (committed.number > total.number)
 		line_item(l, ATTRIBUTE_WARNING, "%s OVERCOMMITTED",
-			figure(id, value_minus(committed, total)).text);
+			figure(total_id, value_minus(committed, total)).text);
 	else
 		line_item(l, ATTRIBUTE_NORMAL, "%s free",
-			figure(id, value_minus(total, committed)).text);
+			figure(total_id, value_minus(total, committed)).text);
 }
 
 static void put_cpu(const struct top_model *m, struct line *l, bool brief)
 {
-	struct value used = top_host_value(m, METRIC_HOST_CPU_USED_CORES);
-
-	line_item(l, fill_attribute(top_ratio(used, m->host_cores)),
-		brief ? "CPU %s/%s" : "CPU     %s of %s used",
-		figure(METRIC_HOST_CPU_USED_CORES, used).text,
-		figure(METRIC_HOST_CPUS, m->host_cores).text);
-	if (!brief)
-		put_promised(m, l, METRIC_CPU_COMMITTED, m->host_cores);
+	put_resource(m, l, brief, "CPU", top_host_value(m, METRIC_HOST_CPU_USED_CORES),
+		METRIC_HOST_CPUS, METRIC_CPU_COMMITTED);
 }
 
 static void put_memory(const struct top_model *m, struct line *l, bool brief)
 {
-	struct value available = top_host_value(m, METRIC_HOST_MEMORY_AVAILABLE);
-	struct value used = value_minus(m->host_memory, available);
+	struct value used = value_minus(top_host_value(m, METRIC_HOST_MEMORY_TOTAL),
+		top_host_value(m, METRIC_HOST_MEMORY_AVAILABLE));
 
-	line_item(l, fill_attribute(top_ratio(used, m->host_memory)),
-		brief ? "MEM %s/%s" : "Memory  %s of %s used",
-		figure(METRIC_HOST_MEMORY_TOTAL, used).text,
-		figure(METRIC_HOST_MEMORY_TOTAL, m->host_memory).text);
-	if (brief)
-		return;
-	line_item(l, ATTRIBUTE_NORMAL, "%s available",
-		figure(METRIC_HOST_MEMORY_AVAILABLE, available).text);
-	put_promised(m, l, METRIC_MEMORY_COMMITTED, m->host_memory);
+	put_resource(m, l, brief, brief ? "MEM" : "Memory", used, METRIC_HOST_MEMORY_TOTAL,
+		METRIC_MEMORY_COMMITTED);
 }
 
 static void put_tasks(const struct top_model *m, struct line *l)

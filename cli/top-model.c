@@ -6,19 +6,17 @@
 #include <strings.h>
 
 #include "../lib/ring.h"
-#include "cli.h"
 
 static void sample_free(struct top_sample *s)
 {
-	free(s->key);
+	free(s->rows);
 	free(s->values);
 	*s = (struct top_sample){0};
 }
 
 void top_model_free(struct top_model *m)
 {
-	sample_free(&m->current);
-	sample_free(&m->previous);
+	sample_free(&m->before);
 	snapshot_close(m->snapshot);
 	free(m->all);
 	free(m->shown);
@@ -27,67 +25,72 @@ void top_model_free(struct top_model *m)
 
 static int sample_reserve(struct top_sample *s, size_t rows)
 {
-	s->key = calloc(rows + 1, 2 * sizeof(*s->key));
+	s->rows = calloc(rows + 1, sizeof(*s->rows));
 	s->values = calloc(rows + 1, metric_count(SCOPE_INSTANCE) * sizeof(*s->values));
-	return s->key && s->values ? 0 : -ENOMEM;
+	return s->rows && s->values ? 0 : -ENOMEM;
+}
+
+static struct value *next_values(const struct top_sample *s)
+{
+	return s->values + s->count * metric_count(SCOPE_INSTANCE);
+}
+
+static uint64_t boot_of(const struct snapshot *s)
+{
+	struct snapshot_row host;
+
+	return snapshot_row(s, SCOPE_HOST, 0, &host) == 0 ? host.run : 0;
 }
 
 static int sample_read(struct top_sample *s, const struct snapshot *from)
 {
-	const struct snapshot_info *info = snapshot_info(from);
-	size_t slots = metric_count(SCOPE_INSTANCE), rows = info->rows[SCOPE_INSTANCE];
-	struct snapshot_row fixed;
+	size_t rows = snapshot_info(from)->rows[SCOPE_INSTANCE];
 	const struct metric *metric;
+	struct snapshot_row fixed;
 
-	if (sample_reserve(s, rows))
+	if (sample_reserve(s, rows) < 0)
 		return -ENOMEM;
-	s->monotonic_ns = info->monotonic_ns;
-	s->sequence = info->sequence;
-	if (snapshot_row(from, SCOPE_HOST, 0, &fixed) == 0)
-		s->boot = fixed.run;
+	s->monotonic_ns = snapshot_info(from)->monotonic_ns;
+	s->boot = boot_of(from);
 	for (size_t i = 0; i < rows; i++) {
+		struct value *values = next_values(s);
+
 		if (snapshot_row(from, SCOPE_INSTANCE, i, &fixed) < 0)
 			continue;
-		s->key[2 * i] = fixed.index;
-		s->key[2 * i + 1] = fixed.run;
 		for_each_metric (SCOPE_INSTANCE, slot, metric)
-			s->values[i * slots + slot] =
-				snapshot_value(from, SCOPE_INSTANCE, i, metric->id);
+			values[slot] = snapshot_value(from, SCOPE_INSTANCE, i, metric->id);
+		s->rows[s->count++] = (struct top_past){fixed.index, fixed.run, values};
 	}
-	s->rows = rows;
 	return 0;
 }
 
 /* The instances of a cycle that the ring still holds. */
 static int sample_read_record(struct top_sample *s, const struct ring_record *record)
 {
-	size_t slots = metric_count(SCOPE_INSTANCE), pos = 0;
+	size_t pos = 0;
 	struct ring_row row;
 	int r;
 
-	if (sample_reserve(s, record->rows))
+	if (sample_reserve(s, record->rows) < 0)
 		return -ENOMEM;
 	s->monotonic_ns = record->monotonic_ns;
-	s->sequence = record->seq;
-	for (;;) {
-		r = s->rows > record->rows ? -EBADMSG
-					   : ring_record_next(record, &pos, &row,
-						     s->values + s->rows * slots, slots);
-		if (r <= 0)
-			return r;
+	while ((r = ring_record_next(
+			record, &pos, &row, next_values(s), metric_count(SCOPE_INSTANCE))) > 0) {
 		if (row.scope != SCOPE_INSTANCE)
 			continue;
-		s->key[2 * s->rows] = row.index;
-		s->key[2 * s->rows + 1] = row.run;
-		s->rows++;
+		if (s->count == record->rows)
+			return -EBADMSG;
+		s->rows[s->count] = (struct top_past){row.index, row.run, next_values(s)};
+		s->count++;
 	}
+	return r;
 }
 
 /* The cycle before the first snapshot seen, so that rates need not wait for the next one. What
  * cannot be had from the ring is no error: the next snapshot brings it. */
-static void read_before(
-	const struct top_model *m, const char *path, uint64_t sequence, struct top_sample *s)
+static void read_ring(struct top_sample *s, const char *path, const struct snapshot *first)
 {
+	uint64_t sequence = snapshot_info(first)->sequence;
 	_cleanup_(ring_close) struct ring *ring = NULL;
 	struct ring_record record = {0};
 
@@ -95,44 +98,37 @@ static void read_before(
 		ring_read(ring, sequence - 1, &record) == 0 && record.seq == sequence - 1 &&
 		sample_read_record(s, &record) < 0)
 		sample_free(s);
-	s->boot = m->current.boot; /* runs are of one boot, too: those of another are not found */
+	s->boot = boot_of(first); /* runs are of one boot, too: those of another are not found */
 	ring_record_free(&record);
 }
 
-/* Row numbers of a sample by index, for a binary search. */
-struct by_index {
-	uint64_t index;
-	size_t row;
-};
-
 static int compare_index(const void *a, const void *b)
 {
-	const struct by_index *x = a, *y = b;
+	const struct top_past *x = a, *y = b;
 
 	return x->index < y->index ? -1 : x->index > y->index;
 }
 
-/* Finds each row's counterpart of the same run in the sample before. */
-static int link_previous(struct top_model *m)
+/* Finds each row's counterpart of the same run in the sample before. A rate needs two samples of
+ * one boot in their order; anything else shows none. */
+static void link_before(struct top_model *m)
 {
-	const struct top_sample *p = &m->previous;
-	_cleanup_free_ struct by_index *table = calloc(p->rows + 1, sizeof(*table));
+	struct top_sample *p = &m->before;
+	uint64_t now = snapshot_info(m->snapshot)->monotonic_ns;
 
-	if (!table)
-		return -ENOMEM;
-	for (size_t i = 0; i < p->rows; i++)
-		table[i] = (struct by_index){p->key[2 * i], i};
-	qsort(table, p->rows, sizeof(*table), compare_index);
+	if (!p->rows || p->boot != boot_of(m->snapshot) || now <= p->monotonic_ns)
+		return;
+	m->elapsed_ns = now - p->monotonic_ns;
+	qsort(p->rows, p->count, sizeof(*p->rows), compare_index);
 	for (size_t i = 0; i < m->all_count; i++) {
 		struct top_row *r = &m->all[i];
-		struct by_index want = {.index = r->index};
-		const struct by_index *found =
-			bsearch(&want, table, p->rows, sizeof(*table), compare_index);
+		struct top_past want = {.index = r->index};
+		const struct top_past *found =
+			bsearch(&want, p->rows, p->count, sizeof(want), compare_index);
 
-		if (found && p->key[2 * found->row + 1] == r->run)
-			r->previous = found->row;
+		if (found && found->run == r->fixed.run)
+			r->before = found->values;
 	}
-	return 0;
 }
 
 static enum top_level level_of(const struct top_column *c, struct value ratio)
@@ -149,91 +145,54 @@ static void fill_row(const struct top_model *m, struct top_row *r)
 	for (size_t i = 0; i < COLUMN_COUNT; i++) {
 		const struct top_column *c = &top_columns[i];
 
-		r->value[i] = c->value ? c->value(m, r) : value_absent();
-		r->ratio[i] = c->ratio ? c->ratio(m, r) : value_absent();
+		r->value[i] = column_value(c, m, r);
+		r->ratio[i] = column_ratio(c, m, r);
 		r->level[i] = level_of(c, r->ratio[i]);
 		r->worst = MAX(r->worst, r->level[i]);
 	}
 }
 
-/* How wide the text columns would like to be. */
-static void note_widths(struct top_model *m, const struct top_row *r)
-{
-	for (size_t i = 0; i < COLUMN_COUNT; i++) {
-		_cleanup_free_ char *text = NULL;
-
-		if (top_columns[i].text)
-			text = text_join(top_columns[i].string(r));
-		if (text)
-			m->longest[i] = MAX(m->longest[i], text_width(text));
-	}
-}
-
 static int read_rows(struct top_model *m)
 {
-	struct snapshot_row fixed;
+	size_t rows = snapshot_info(m->snapshot)->rows[SCOPE_INSTANCE];
 
-	m->all_count = 0;
 	memset(m->longest, 0, sizeof(m->longest));
 	free(m->all);
 	free(m->shown);
-	m->all = calloc(m->current.rows + 1, sizeof(*m->all));
-	m->shown = calloc(m->current.rows + 1, sizeof(struct top_row *));
+	m->all = calloc(rows + 1, sizeof(*m->all));
+	m->shown = calloc(rows + 1, sizeof(struct top_row *));
 	if (!m->all || !m->shown)
 		return -ENOMEM;
-	for (size_t i = 0; i < m->current.rows; i++) {
+	for (size_t i = 0; i < rows; i++) {
 		struct top_row *r = &m->all[m->all_count];
 
-		if (snapshot_row(m->snapshot, SCOPE_INSTANCE, i, &fixed) < 0)
+		if (snapshot_row(m->snapshot, SCOPE_INSTANCE, i, &r->fixed) < 0)
 			continue;
-		*r = (struct top_row){.row = i,
-			.previous = TOP_NOT_BEFORE,
-			.index = fixed.index,
-			.run = fixed.run,
-			.handle = fixed.text[TEXT_HANDLE],
-			.hostname = fixed.text[TEXT_HOSTNAME],
-			.groups = fixed.text[TEXT_GROUPS]};
-		note_widths(m, r);
+		r->row = i;
+		r->index = r->fixed.index;
+		column_note_widths(top_columns, COLUMN_COUNT, r, m->longest);
 		m->all_count++;
 	}
 	return 0;
 }
 
-/* A rate needs two samples of one boot in their order; anything else shows none. */
-static int find_elapsed(struct top_model *m)
-{
-	const struct top_sample *p = &m->previous;
-
-	m->elapsed_ns = 0;
-	if (!p->key || p->boot != m->current.boot || m->current.monotonic_ns <= p->monotonic_ns)
-		return 0;
-	m->elapsed_ns = m->current.monotonic_ns - p->monotonic_ns;
-	return link_previous(m);
-}
-
 static int take(struct top_model *m, struct snapshot *s, const char *ring_path)
 {
-	int r;
+	int r = 0;
 
-	sample_free(&m->previous);
-	m->previous = m->current;
-	m->current = (struct top_sample){0};
+	sample_free(&m->before);
+	if (m->snapshot)
+		r = sample_read(&m->before, m->snapshot);
+	else
+		read_ring(&m->before, ring_path, s);
 	snapshot_close(m->snapshot);
 	m->snapshot = s;
 	m->all_count = m->shown_count = 0;
-	r = sample_read(&m->current, s);
-	if (!r && !m->previous.key)
-		read_before(m, ring_path, m->current.sequence, &m->previous);
-	if (!r)
+	if (r == 0)
 		r = read_rows(m);
-	if (!r)
-		r = find_elapsed(m);
-	if (r) {
-		m->all_count = 0;
+	if (r < 0)
 		return error_set(&m->error, r, "out of memory");
-	}
-	m->host_cores = top_host_value(m, METRIC_HOST_CPUS);
-	m->host_memory = top_host_value(m, METRIC_HOST_MEMORY_TOTAL);
+	link_before(m);
 	for (size_t i = 0; i < m->all_count; i++)
 		fill_row(m, &m->all[i]);
 	top_model_arrange(m);
@@ -263,8 +222,8 @@ static int read_snapshot(struct top_model *m, const char *path, const char *ring
 	if (r < 0)
 		return r;
 	m->file = st;
-	if (m->snapshot && snapshot_info(s)->sequence == m->current.sequence &&
-		snapshot_info(s)->monotonic_ns == m->current.monotonic_ns) {
+	if (m->snapshot && snapshot_info(s)->sequence == snapshot_info(m->snapshot)->sequence &&
+		snapshot_info(s)->monotonic_ns == snapshot_info(m->snapshot)->monotonic_ns) {
 		snapshot_close(s); /* a copy of what is known: its rates would be none */
 		return 0;
 	}
@@ -289,35 +248,12 @@ bool top_model_is_stale(const struct top_model *m)
 
 /* --- rows to show ---------------------------------------------------------------------------- */
 
-bool top_match(const char *pattern, const char *text)
+/* A glob when the pattern has *, ? or [, else a part of the text; no case. */
+static bool part_matches(const char *pattern, const char *text)
 {
 	if (strpbrk(pattern, "*?["))
 		return fnmatch(pattern, text, FNM_CASEFOLD) == 0;
 	return strcasestr(text, pattern) != NULL;
-}
-
-static bool row_matches(const struct top_model *m, const struct top_row *r)
-{
-	size_t len;
-
-	if (!m->filter[0] || top_match(m->filter, r->handle) || top_match(m->filter, r->hostname))
-		return true;
-	for_each_line(r->groups, line, len)
-	{
-		char group[256];
-
-		snprintf(group, sizeof(group), "%.*s", (int)MIN(len, sizeof(group) - 1), line);
-		if (top_match(m->filter, group))
-			return true;
-	}
-	return false;
-}
-
-static int compare_handles(const struct top_row *x, const struct top_row *y)
-{
-	int r = strcmp(x->handle, y->handle);
-
-	return r ? r : (x->index > y->index) - (x->index < y->index);
 }
 
 static int compare_rows(const void *a, const void *b, void *data)
@@ -325,39 +261,34 @@ static int compare_rows(const void *a, const void *b, void *data)
 	const struct top_row *x = *(struct top_row *const *)a, *y = *(struct top_row *const *)b;
 	const struct top_model *m = data;
 	const struct top_column *c = &top_columns[m->sort];
-	int r;
+	const char *s = x->fixed.text[c->text], *t = y->fixed.text[c->text];
+	struct value v = x->value[m->sort], w = y->value[m->sort];
+	bool text = c->kind == COLUMN_IS_TEXT;
+	bool has_x = text ? *s : value_is_number(v), has_y = text ? *t : value_is_number(w);
+	int r = text ? strcmp(s, t) : (v.number > w.number) - (v.number < w.number);
 
-	if (c->text) {
-		const char *s = c->string(x), *t = c->string(y);
-
-		/* What has no value stands last in both directions. */
-		if (!*s != !*t)
-			return *s ? -1 : 1;
-		r = strcmp(s, t);
-	} else {
-		struct value v = x->value[m->sort], w = y->value[m->sort];
-
-		if (value_is_number(v) != value_is_number(w))
-			return value_is_number(v) ? -1 : 1;
-		r = (v.number > w.number) - (v.number < w.number);
-	}
-	if (!r)
-		return compare_handles(x, y);
-	return m->ascending ? r : -r;
+	/* What has no value stands last in both directions. */
+	if (has_x != has_y)
+		return has_x ? -1 : 1;
+	if (r)
+		return m->ascending ? r : -r;
+	r = strcmp(x->fixed.text[TEXT_HANDLE], y->fixed.text[TEXT_HANDLE]);
+	return r ? r : (x->index > y->index) - (x->index < y->index);
 }
 
 void top_model_arrange(struct top_model *m)
 {
 	m->shown_count = 0;
 	for (size_t i = 0; i < m->all_count; i++)
-		if (row_matches(m, &m->all[i]))
+		if (!m->filter[0] || instance_matches(&m->all[i].fixed, m->filter, part_matches))
 			m->shown[m->shown_count++] = &m->all[i];
 	qsort_r(m->shown, m->shown_count, sizeof(struct top_row *), compare_rows, m);
 }
 
 void top_model_sort_by(struct top_model *m, enum top_column_id column)
 {
-	m->ascending = column == m->sort ? !m->ascending : top_columns[column].text;
+	m->ascending =
+		column == m->sort ? !m->ascending : top_columns[column].kind == COLUMN_IS_TEXT;
 	m->sort = column;
 	top_model_arrange(m);
 }
@@ -366,46 +297,38 @@ void top_model_sort_by(struct top_model *m, enum top_column_id column)
 
 struct value top_host_value(const struct top_model *m, unsigned int metric_id)
 {
-	if (!m->snapshot || !snapshot_info(m->snapshot)->rows[SCOPE_HOST])
-		return value_absent();
-	return snapshot_value(m->snapshot, SCOPE_HOST, 0, metric_id);
-}
-
-static struct value sample_value(const struct top_sample *s, size_t row, unsigned int id)
-{
-	return s->values[row * metric_count(SCOPE_INSTANCE) + metric_slot(id)];
+	return m->snapshot ? snapshot_value(m->snapshot, SCOPE_HOST, 0, metric_id) : value_absent();
 }
 
 struct value top_row_value(const struct top_model *m, const struct top_row *r, unsigned int id)
 {
-	return sample_value(&m->current, r->row, id);
+	return snapshot_value(m->snapshot, SCOPE_INSTANCE, r->row, id);
 }
 
 struct value top_row_rise(const struct top_model *m, const struct top_row *r, unsigned int id)
 {
-	struct value now = sample_value(&m->current, r->row, id), before;
+	struct value now = top_row_value(m, r, id);
+	struct value before = r->before ? r->before[metric_slot(id)] : value_absent();
 
-	if (r->previous == TOP_NOT_BEFORE || !m->elapsed_ns)
-		return value_absent();
-	before = sample_value(&m->previous, r->previous, id);
-	if (value_is_number(now) && value_is_number(before) && now.number < before.number)
-		return value_absent();
-	return value_minus(now, before);
+	return now.number < before.number ? value_absent() : value_minus(now, before);
+}
+
+/* 128 bits: 20 GB in one interval times 1e9 does not fit 64. */
+static struct value scaled_ratio(uint64_t a, uint64_t b)
+{
+	return value_of((uint64_t)((unsigned __int128)a * NSEC_PER_SEC / b));
 }
 
 struct value top_row_rate(const struct top_model *m, const struct top_row *r, unsigned int id)
 {
 	struct value rise = top_row_rise(m, r, id);
 
-	if (!value_is_number(rise))
-		return rise;
-	/* 128 bits: 20 GB in one interval times 1e9 does not fit 64. */
-	return value_of((uint64_t)((unsigned __int128)rise.number * NSEC_PER_SEC / m->elapsed_ns));
+	return value_is_number(rise) ? scaled_ratio(rise.number, m->elapsed_ns) : rise;
 }
 
 struct value top_ratio(struct value a, struct value b)
 {
 	if (!value_is_number(a) || !value_is_number(b) || !b.number)
 		return value_absent();
-	return value_of((uint64_t)((unsigned __int128)a.number * NSEC_PER_SEC / b.number));
+	return scaled_ratio(a.number, b.number);
 }

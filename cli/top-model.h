@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/stat.h>
 
-#include "../lib/config.h"
-#include "../lib/snapshot.h"
+#include "cli.h"
 
 /*
  * What `loadcell top` knows: the current snapshot, the counters of the one before it, and the rows
@@ -42,27 +38,30 @@ enum top_level {
 	LEVEL_CRITICAL
 };
 
-#define TOP_NOT_BEFORE SIZE_MAX
-
 struct top_row {
-	size_t row;      /* in the snapshot */
-	size_t previous; /* in the sample before; TOP_NOT_BEFORE: not there, or another run */
+	size_t row; /* in the snapshot */
 	uint32_t index;
-	uint64_t run;
-	const char *handle, *hostname, *groups; /* the snapshot's */
-	struct value value[COLUMN_COUNT];       /* what a column sorts by; texts: absent */
+	struct snapshot_row fixed;
+	const struct value *before;       /* of the same run in the sample before; NULL: none */
+	struct value value[COLUMN_COUNT]; /* what a column sorts by; texts: absent */
 	struct value ratio[COLUMN_COUNT]; /* fill or share in billionths, for bars and levels */
 	enum top_level level[COLUMN_COUNT];
 	enum top_level worst; /* over all columns, shown or not */
 };
 
-/* The values of one cycle, detached from the file they came from. */
+/* The values of the cycle before, detached from the file they came from. */
+struct top_past {
+	uint32_t index;
+	uint64_t run;
+	const struct value *values; /* one per slot of SCOPE_INSTANCE */
+};
+
 struct top_sample {
-	uint64_t monotonic_ns, sequence;
-	uint64_t boot;        /* monotonic times of one boot only can be compared */
-	uint64_t *key;        /* per row: its index, then its run */
-	struct value *values; /* per row: one per slot of SCOPE_INSTANCE */
-	size_t rows;
+	uint64_t monotonic_ns;
+	uint64_t boot;         /* monotonic times of one boot only can be compared */
+	struct top_past *rows; /* by index */
+	struct value *values;
+	size_t count;
 };
 
 #define TOP_FILTER_MAX 128
@@ -73,9 +72,8 @@ struct top_model {
 	struct error error;          /* why the last attempt failed; "": it did not */
 	const struct config *config; /* says when data is stale */
 	uint64_t age_ns;
-	struct top_sample current, previous;
-	uint64_t elapsed_ns; /* between the two; 0: no rates */
-	struct value host_cores, host_memory;
+	struct top_sample before;
+	uint64_t elapsed_ns; /* since then */
 
 	struct top_row *all; /* in the snapshot's order */
 	size_t all_count;
@@ -110,25 +108,43 @@ struct value top_row_rate(const struct top_model *m, const struct top_row *r, un
 /* a / b in billionths; absent when one of them is or b is 0. */
 struct value top_ratio(struct value a, struct value b);
 
-/* True when text matches: a glob when the pattern has *, ? or [, else a part of it; no case. */
-bool top_match(const char *pattern, const char *text);
+/* --- columns, of `list` too (top-columns.c) --------------------------------------------------- */
+enum column_kind {
+	COLUMN_IS_TEXT,
+	COLUMN_IS_VALUE,  /* `metric`, with `other` as its limit where there is one */
+	COLUMN_IS_SUM,    /* of both metrics */
+	COLUMN_IS_RATE,   /* of the counter */
+	COLUMN_IS_SHARE,  /* of one counter's rise in the other's */
+	COLUMN_IS_EVENTS, /* a counter that should not rise */
+};
 
 struct top_column {
 	const char *title;
-	char key;                   /* sorts by it */
-	bool text;                  /* left-aligned, sorted as text, ascending at first */
-	unsigned char width;        /* at least */
-	unsigned char most;         /* at most */
-	unsigned char bar;          /* of width: the least bar before the figures; 0: none */
-	unsigned char priority;     /* 0 is shown first */
+	const char *name; /* for `list --sort`, where the title is not unique */
+	char key;         /* sorts by it in `top` */
+	enum column_kind kind;
+	enum snapshot_text text;
+	unsigned int metric, other;
+	unsigned int host;          /* the metric that limits where no other does */
+	unsigned short width;       /* at least */
+	unsigned short most;        /* at most */
+	unsigned short bar;         /* of width: the least bar before the figures; 0: none */
+	unsigned short priority;    /* 0 is shown first */
 	uint64_t warning, critical; /* above this ratio; 0: no colour */
 	const char *help;
-	struct value (*value)(const struct top_model *m, const struct top_row *r);
-	struct value (*ratio)(const struct top_model *m, const struct top_row *r);
-	/* The figures, in at most width columns where they can be so short. */
-	void (*format)(const struct top_model *m, const struct top_row *r, size_t width, char *buf,
-		size_t size);
-	const char *(*string)(const struct top_row *r); /* texts: newlines part the groups */
 };
 
 extern const struct top_column top_columns[COLUMN_COUNT];
+
+/* What a column sorts by, and its ratio for bars and levels; absent where it has none. */
+struct value column_value(
+	const struct top_column *c, const struct top_model *m, const struct top_row *r);
+struct value column_ratio(
+	const struct top_column *c, const struct top_model *m, const struct top_row *r);
+/* The figures, in at most width columns where they can be so short; or the text, cleaned. The
+ * caller frees. */
+char *column_text(const struct top_column *c, const struct top_model *m, const struct top_row *r,
+	size_t width);
+/* Raises longest[] to what the texts of a row want. */
+void column_note_widths(
+	const struct top_column *columns, size_t n, const struct top_row *r, size_t *longest);

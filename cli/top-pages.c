@@ -2,33 +2,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "cli.h"
-#include "top-line.h"
+#include "top-view.h"
 
 /* The pages of top that scroll: one instance in all detail, and the help. */
-
-struct page {
-	const struct top_sink *sink;
-	size_t first, end; /* lines [first, end) are shown */
-	size_t line;
-};
-
-static void page_put(void *data, enum top_attribute a, const char *text)
-{
-	struct page *p = data;
-
-	if (p->line >= p->first && p->line < p->end)
-		p->sink->put(p->sink->data, a, text);
-}
-
-static void page_end_line(void *data)
-{
-	struct page *p = data;
-
-	if (p->line >= p->first && p->line < p->end)
-		p->sink->end_line(p->sink->data);
-	p->line++;
-}
 
 #define NAME_WIDTH(width) MIN((size_t)31, (width) / 2 + 4)
 
@@ -37,7 +13,7 @@ static void put_pair(struct line *l, const char *name, const char *text, size_t 
 	_cleanup_free_ char *copy = strndup(text, len);
 
 	line_fit(l, ATTRIBUTE_FAINT, name, NAME_WIDTH(l->width), false);
-	line_blank(l, 1);
+	line_put(l, ATTRIBUTE_NORMAL, " ");
 	if (copy)
 		line_put(l, ATTRIBUTE_NORMAL, copy);
 	line_end(l);
@@ -90,7 +66,7 @@ static void put_metric(
 	struct line *l, const struct metric *metric, struct value v, struct value rate)
 {
 	line_fit(l, ATTRIBUTE_NORMAL, metric->name, NAME_WIDTH(l->width), false);
-	line_blank(l, 1);
+	line_put(l, ATTRIBUTE_NORMAL, " ");
 	line_fit(l, ATTRIBUTE_STRONG, cell_value(metric, v, "unlimited").text, 19, true);
 	if (metric->kind == KIND_COUNTER && metric->scope == SCOPE_INSTANCE &&
 		l->width >= l->used + 9)
@@ -119,9 +95,7 @@ static void put_interfaces(const struct top_model *m, struct line *l, uint32_t i
 size_t top_view_details(const struct top_model *m, const struct top_row *r, size_t width,
 	size_t first, size_t lines, const struct top_sink *sink)
 {
-	struct page page = {.sink = sink, .first = first, .end = first + lines};
-	struct top_sink own = {.put = page_put, .end_line = page_end_line, .data = &page};
-	struct line l = {.sink = &own, .width = width};
+	struct line l = {.sink = sink, .width = width, .first = first, .end = first + lines};
 	const struct metric *metric;
 	struct snapshot_row fixed;
 
@@ -133,7 +107,7 @@ size_t top_view_details(const struct top_model *m, const struct top_row *r, size
 			metric->kind == KIND_COUNTER ? top_row_rate(m, r, metric->id)
 						     : value_absent());
 	put_interfaces(m, &l, r->index);
-	return page.line;
+	return l.number;
 }
 
 size_t top_view_help(size_t width, size_t first, size_t lines, const struct top_sink *sink)
@@ -149,9 +123,7 @@ size_t top_view_help(size_t width, size_t first, size_t lines, const struct top_
 		{"", ""},
 		{"", "Sort by a column, and once more the other way round:"},
 	};
-	struct page page = {.sink = sink, .first = first, .end = first + lines};
-	struct top_sink own = {.put = page_put, .end_line = page_end_line, .data = &page};
-	struct line l = {.sink = &own, .width = width};
+	struct line l = {.sink = sink, .width = width, .first = first, .end = first + lines};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		line_fit(&l, ATTRIBUTE_STRONG, keys[i][0], 7, false);
@@ -172,5 +144,5 @@ size_t top_view_help(size_t width, size_t first, size_t lines, const struct top_
 	line_put(&l, ATTRIBUTE_CRITICAL, "95 %");
 	line_put(&l, ATTRIBUTE_NORMAL, " of a limit; 20 or 50 % of the time (PSI, throttled)");
 	line_end(&l);
-	return page.line;
+	return l.number;
 }

@@ -26,13 +26,42 @@ struct top_sink {
 	void *data;
 };
 
-/* Which columns are shown in how many places; 0: not shown. */
-struct top_layout {
-	size_t width;
-	unsigned char columns[COLUMN_COUNT];
-	unsigned char bar[COLUMN_COUNT];
+/* For lines of a file, none of which ends with blanks. */
+struct top_printer {
+	FILE *out;
+	size_t blanks; /* held back */
+};
+struct top_sink top_printer_sink(struct top_printer *p);
+
+/* --- one line while it is made: what does not fit is cut or left out -------------------------- */
+struct line {
+	const struct top_sink *sink;
+	size_t width, used;
+	/* Of a page that scrolls lines [first, end) are shown; end 0: all. */
+	size_t number, first, end;
 };
 
+/* Text from a snapshot or elsewhere, escaped and cut at the end of the line. */
+void line_put(struct line *l, enum top_attribute a, const char *text);
+/* The same in exactly width columns (or what is left of the line). */
+void line_fit(struct line *l, enum top_attribute a, const char *text, size_t width, bool right);
+/* Puts the formatted item when the whole of it fits, after two blanks where it is not the first
+ * one. */
+void line_item(struct line *l, enum top_attribute a, const char *format, ...) _printf_(3, 4);
+void line_end(struct line *l);
+
+/* --- tables, of `list` too -------------------------------------------------------------------- */
+
+/* Which columns are shown in how many places; 0: not shown. */
+struct top_layout {
+	const struct top_column *table;
+	size_t count, width;
+	unsigned short columns[COLUMN_COUNT], bar[COLUMN_COUNT];
+};
+
+/* Of any table of at most COLUMN_COUNT columns; longest[] as of column_note_widths(). */
+void top_layout_table(const struct top_column *table, size_t count, const size_t *longest,
+	size_t width, struct top_layout *ret);
 void top_layout_for(const struct top_model *m, size_t width, struct top_layout *ret);
 
 /* 1 (brief) to 4 lines about the host and what is wrong. Returns how many. */

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "top-view.h"
+
 /* `loadcell top`: the live table on a terminal, or tables one after another without one. */
 
 static int parse_seconds(const char *text, uint64_t *ret_ns)
@@ -94,7 +96,7 @@ static int read_options(struct top *t, int argc, char **argv, bool *ret_batch)
 			if (parse_column(optarg, &column) < 0)
 				return bad_column(t->cli, optarg);
 			t->model.sort = column;
-			t->model.ascending = top_columns[column].text;
+			t->model.ascending = top_columns[column].kind == COLUMN_IS_TEXT;
 			break;
 		case 'f':
 			if (strlen(optarg) >= TOP_FILTER_MAX)
@@ -111,17 +113,84 @@ static int read_options(struct top *t, int argc, char **argv, bool *ret_batch)
 	return CLI_DONE;
 }
 
+/* --- tables one after another, for pipes, logs and terminals that cannot do more ---------------
+ */
+
+#define LOOK_NS (NSEC_PER_SEC / 10)
+
+static void print_table(struct top *t)
+{
+	struct top_printer printer = {.out = t->cli->out};
+	struct top_sink sink = top_printer_sink(&printer);
+	size_t width = (size_t)MAX(t->cli->width, 1);
+	const struct top_model *m = &t->model;
+	struct top_layout layout;
+
+	top_view_header(m, width, false, &sink);
+	top_view_banner(m, width, &sink);
+	if (m->snapshot) {
+		top_layout_for(m, width, &layout);
+		top_view_titles(m, &layout, &sink);
+		for (size_t i = 0; i < m->shown_count; i++)
+			top_view_row(m, &layout, m->shown[i], &sink);
+	}
+	putc('\n', t->cli->out);
+	fflush(t->cli->out);
+}
+
+/* Waits for the next sample, but not for ever: that none comes is worth a table, too. */
+static void wait_for_sample(struct top *t)
+{
+	struct top_model *m = &t->model;
+	uint64_t start = now_ns(CLOCK_MONOTONIC), patience = NSEC_PER_SEC;
+	bool fresh = false;
+
+	if (m->snapshot)
+		patience = 2 * snapshot_info(m->snapshot)->interval_ns + NSEC_PER_SEC;
+	patience = MAX(patience, t->delay_ns);
+	for (;;) {
+		struct timespec look = {.tv_nsec = LOOK_NS};
+		uint64_t waited;
+
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &look, NULL);
+		if (top_model_refresh(m, t->path, t->ring_path) == 1)
+			fresh = true;
+		waited = now_ns(CLOCK_MONOTONIC) - start;
+		if ((fresh && waited >= t->delay_ns) || waited >= patience)
+			return;
+	}
+}
+
+static int batch_run(struct top *t)
+{
+	struct top_model *m = &t->model;
+	uint64_t printed = 0;
+
+	top_model_refresh(m, t->path, t->ring_path);
+	for (;;) {
+		print_table(t);
+		if (ferror(t->cli->out))
+			return CLI_FAILED;
+		if (t->count && ++printed >= t->count)
+			break;
+		wait_for_sample(t);
+	}
+	return !m->snapshot || m->error.text[0] || top_model_is_stale(m) ? CLI_STALE : CLI_DONE;
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
 static int run(struct top *t, bool batch)
 {
 	int r;
 
 	if (batch || !t->cli->tty || !isatty(STDIN_FILENO))
-		return top_batch_run(t);
+		return batch_run(t);
 	r = top_screen_run(t);
 	if (r == -ENOTTY) {
 		fprintf(t->cli->err, "loadcell top: The terminal type \"%s\" cannot be drawn on.\n",
 			getenv("TERM") ? getenv("TERM") : "");
-		return top_batch_run(t);
+		return batch_run(t);
 	}
 	return r < 0 ? cli_fail(t->cli, CLI_FAILED, "%s.", strerror(-r)) : r;
 }

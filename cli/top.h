@@ -15,5 +15,3 @@ struct top {
 
 /* Runs until the operator leaves. -ENOTTY when the terminal cannot be drawn on, or is unknown. */
 int top_screen_run(struct top *t);
-/* Prints a table for each new sample. Returns an exit code. */
-int top_batch_run(struct top *t);

@@ -69,26 +69,32 @@ char *view_host_name(const struct view *v)
 	return text_clean(host.text[TEXT_NAME]);
 }
 
-static bool group_matches(const char *groups, const char *pattern)
+bool instance_matches(const struct snapshot_row *row, const char *pattern,
+	bool (*matches)(const char *pattern, const char *text))
 {
 	size_t len;
 
-	for_each_line(groups, line, len)
+	if (matches(pattern, row->text[TEXT_HANDLE]) || matches(pattern, row->text[TEXT_HOSTNAME]))
+		return true;
+	for_each_line(row->text[TEXT_GROUPS], line, len)
 	{
 		_cleanup_free_ char *group = strndup(line, len);
 
-		if (group && fnmatch(pattern, group, 0) == 0)
+		if (group && matches(pattern, group))
 			return true;
 	}
 	return false;
 }
 
-bool instance_matches(const struct snapshot_row *row, char *const *patterns, size_t n)
+static bool glob_matches(const char *pattern, const char *text)
+{
+	return fnmatch(pattern, text, 0) == 0;
+}
+
+static bool any_matches(const struct snapshot_row *row, char *const *patterns, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (fnmatch(patterns[i], row->text[TEXT_HANDLE], 0) == 0 ||
-			fnmatch(patterns[i], row->text[TEXT_HOSTNAME], 0) == 0 ||
-			group_matches(row->text[TEXT_GROUPS], patterns[i]))
+		if (instance_matches(row, patterns[i], glob_matches))
 			return true;
 	return n == 0;
 }
@@ -113,7 +119,7 @@ ssize_t view_instances(
 
 		m->row = row;
 		if (snapshot_row(v->snapshot, SCOPE_INSTANCE, row, &m->fixed) == 0 &&
-			instance_matches(&m->fixed, patterns, n))
+			any_matches(&m->fixed, patterns, n))
 			found++;
 	}
 	qsort(matches, found, sizeof(*matches), by_handle);
