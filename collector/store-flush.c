@@ -19,21 +19,6 @@
 #define ZFS_MAGIC      0x2fc12fc1
 #define BCACHEFS_MAGIC 0xca451a4e
 
-/* Where one row stands in a batch. */
-struct batch_row {
-	uint32_t number;
-	uint32_t record;
-	size_t pos;
-};
-
-struct batch {
-	struct ring_record record[STORE_RECORDS_MAX];
-	size_t records;
-	struct batch_row *row;
-	size_t rows, size;
-	struct value values[METRIC_ID_END];
-};
-
 int store_error(struct store *s, int code, const char *format, ...)
 {
 	va_list ap;
@@ -50,74 +35,69 @@ int store_error(struct store *s, int code, const char *format, ...)
 /* --- one instance ---------------------------------------------------------------------------- */
 
 /* Another try at the next flush; until then this file gets no later samples either. */
-static void hold(struct store *s, struct store_file *f, int code, const char *sentence)
+static int hold(struct store *s, struct store_file *f, int code)
 {
-	store_error(s, code, "%s", sentence);
 	f->held = s->flush;
 	s->hold = true;
+	return code;
 }
 
-static void set_aside(struct store *s, struct store_file *f, const char *suffix, const char *why)
+static int look(
+	struct store *s, struct store_file *f, const struct store_layout *l, struct rrd_view *view)
 {
-	int r = store_table_set_aside(s, f, suffix);
+	struct error err;
+	int r = rrd_file_look(s, f->name, l, view, &err);
 
-	if (r < 0) {
-		char text[ERROR_MAX];
+	return r < 0 ? hold(s, f, store_error(s, r, "%s", err.text)) : 0;
+}
 
-		snprintf(text, sizeof(text), "cannot set %s aside: %s", f->name, strerror(-r));
-		hold(s, f, r, text);
-		return;
-	}
-	log_warning("%s; it is kept as %s.%s and a new one begins", why, f->name, suffix);
+/* A file that cannot go on is kept as NAME.WORD-NUMBER; a new one then begins. */
+static void set_aside(
+	struct store *s, struct store_file *f, const char *word, uint64_t number, const char *why)
+{
+	char suffix[64];
+	int r;
+
+	snprintf(suffix, sizeof(suffix), "%s-%ju", word, (uintmax_t)number);
+	r = store_table_set_aside(s, f, suffix);
+	if (r < 0)
+		hold(s, f, store_error(s, r, "cannot set %s aside: %s", f->name, strerror(-r)));
+	else
+		log_warning("%s; it is kept as %s.%s and a new one begins", why, f->name, suffix);
 }
 
 static void set_damaged_aside(struct store *s, struct store_file *f, const char *why)
 {
-	char suffix[64];
-
-	snprintf(suffix, sizeof(suffix), "damaged-%ju", (uintmax_t)time(NULL));
 	s->stats.quarantined++;
-	set_aside(s, f, suffix, why);
+	set_aside(s, f, "damaged", (uint64_t)time(NULL), why);
 }
 
-/* A file that cannot go on is set aside; a new one then begins. */
 static void check_view(struct store *s, struct store_file *f, const struct store_layout *l,
 	const struct rrd_view *view)
 {
-	char suffix[64], why[ERROR_MAX];
+	struct error why;
 
 	if (view->step != l->step) {
-		snprintf(suffix, sizeof(suffix), "step-%ju", (uintmax_t)view->step);
-		snprintf(why, sizeof(why), "%s has steps of %ju s, samples come every %ju s",
-			f->name, (uintmax_t)view->step, (uintmax_t)l->step);
-		set_aside(s, f, suffix, why);
+		error_set(&why, 0, "%s has steps of %ju s, samples come every %ju s", f->name,
+			(uintmax_t)view->step, (uintmax_t)l->step);
+		set_aside(s, f, "step", view->step, why.text);
 	} else if (view->last_us > now_ns(CLOCK_REALTIME) / 1000 + FUTURE_US) {
-		snprintf(
-			suffix, sizeof(suffix), "future-%ju", (uintmax_t)(view->last_us / 1000000));
-		snprintf(why, sizeof(why), "the last sample of %s is more than an hour ahead",
-			f->name);
-		set_aside(s, f, suffix, why);
+		error_set(&why, 0, "the last sample of %s is more than an hour ahead", f->name);
+		set_aside(s, f, "future", view->last_us / 1000000, why.text);
 	}
 }
 
-static void widen(
-	struct store *s, struct store_file *f, const struct store_layout *l, struct rrd_view *view)
+/* Adds data sources. A failure leaves the file as it was, and it goes on without them. */
+static void widen(struct store *s, struct store_file *f, const struct store_layout *l,
+	const struct rrd_view *view)
 {
 	struct error err;
-	int r;
 
-	if (!view->missing || s->widened)
-		return;
 	s->widened = true;
-	r = rrd_file_widen(s, f->name, l, view, &err);
-	if (r < 0)
+	if (rrd_file_widen(s, f->name, l, view, &err) < 0)
 		complain(&s->narrow, "%s", err.text);
 	else
 		complaint_over(&s->narrow, "data sources can be added to RRDs again");
-	/* Also after a failure: the file may be the old one or the new one. */
-	r = rrd_file_look(s, f->name, l, view, &err);
-	if (r < 0)
-		hold(s, f, r, err.text);
 }
 
 static int create(struct store *s, struct store_file *f, struct store_layout *l, uint64_t first_us)
@@ -138,12 +118,10 @@ static int create(struct store *s, struct store_file *f, struct store_layout *l,
 			f->name);
 		return r;
 	}
-	if (s->full)
-		f->held = s->flush;
-	else
-		hold(s, f, r, err.text);
+	if (!s->full)
+		store_error(s, r, "%s", err.text);
 	s->full = true;
-	return r;
+	return hold(s, f, r);
 }
 
 /* Makes sure that f has a whole file of this layout and looks at it. */
@@ -158,22 +136,19 @@ static int prepare(struct store *s, struct store_file *f, struct store_layout *l
 	else if (r == -ENOENT)
 		store_table_account(&s->table, f, false, 0);
 	else if (r < 0)
-		hold(s, f, r, err.text);
+		return hold(s, f, store_error(s, r, "%s", err.text));
 	else
 		check_view(s, f, l, view);
 	if (f->held == s->flush)
 		return -EIO;
-	if (f->exists) {
-		widen(s, f, l, view);
-		return f->held == s->flush ? -EIO : 0;
+	if (!f->exists) {
+		r = create(s, f, l, first_us);
+		return r < 0 ? r : look(s, f, l, view);
 	}
-	r = create(s, f, l, first_us);
-	if (r < 0)
-		return r;
-	r = rrd_file_look(s, f->name, l, view, &err);
-	if (r < 0)
-		hold(s, f, r, err.text);
-	return r;
+	if (!view->missing || s->widened)
+		return 0;
+	widen(s, f, l, view);
+	return look(s, f, l, view);
 }
 
 /* What an update will have stored when it has succeeded. */
@@ -188,28 +163,33 @@ static bool is_stored(uint64_t time_us, uint64_t last_us)
 	return time_us <= last_us + 1;
 }
 
-static void add_sample(struct row_writer *w, const struct store_layout *l, struct progress *p,
-	uint64_t time_us, uint64_t run)
+static void add_sample(
+	struct store *s, struct progress *p, const struct ring_record *rec, uint64_t run)
 {
+	uint64_t time_us = rec->time_ns / 1000, interfaces = s->writer.interfaces_hash;
+	const struct store_layout *l = s->writer.layout;
 	enum sample_break unknown = BREAK_NONE;
-	uint64_t interfaces = row_writer_interfaces(w);
 
 	if (is_stored(time_us, p->last_us)) {
-		p->skipped++;
+		p->skipped += rec->seq >= s->cursor;
+		if (is_stored(p->last_us, time_us)) {
+			p->run = run;
+			p->interfaces = interfaces;
+		}
 		return;
 	}
 	/* Beyond the heartbeat librrd itself forgets the old counters. */
 	if (p->run != run && p->run != STORE_NO_RUN &&
 		time_us - p->last_us <= l->heartbeat * 1000000) {
 		if (l->step >= 4)
-			row_writer_restart(w, p->last_us, time_us);
+			row_writer_restart(&s->writer, p->last_us, time_us);
 		else
 			unknown = BREAK_COUNTERS;
 	} else if (p->interfaces && p->interfaces != interfaces) {
 		/* Another interface may count under this name now. */
 		unknown = BREAK_INTERFACES;
 	}
-	row_writer_line(w, time_us, unknown);
+	row_writer_line(&s->writer, time_us, unknown);
 	p->last_us = time_us;
 	p->run = run;
 	p->interfaces = interfaces;
@@ -220,19 +200,18 @@ static void add_sample(struct row_writer *w, const struct store_layout *l, struc
 static bool read_sample(struct store *s, const struct batch_row **row, const struct batch_row *end,
 	uint64_t *ret_run)
 {
-	const struct ring_record *record = &s->batch->record[(*row)->record];
-	uint32_t which = (*row)->record;
+	const uint32_t which = (*row)->record;
+	struct batch *b = &s->batch;
 	bool found = false;
 	struct ring_row r;
 
-	row_writer_sample(s->writer);
+	row_writer_sample(&s->writer);
 	for (; *row < end && (*row)->record == which; (*row)++) {
 		size_t pos = (*row)->pos;
 
-		if (ring_record_next(
-			    record, &pos, &r, s->batch->values, ARRAY_SIZE(s->batch->values)) != 1)
+		if (ring_record_next(&b->record[which], &pos, &r, b->values, METRIC_ID_END) != 1)
 			continue;
-		row_writer_values(s->writer, &r, s->batch->values);
+		row_writer_values(&s->writer, &r, b->values);
 		if (r.scope == SCOPE_INTERFACE)
 			continue;
 		found = true;
@@ -241,24 +220,22 @@ static bool read_sample(struct store *s, const struct batch_row **row, const str
 	return found;
 }
 
-static int write_lines(struct store *s, struct store_file *f, const struct rrd_view *view,
+static void write_lines(struct store *s, struct store_file *f, const struct rrd_view *view,
 	const struct progress *p)
 {
+	struct row_writer *w = &s->writer;
 	struct error err;
-	const char **line;
-	size_t n = row_writer_lines(s->writer, &line);
-	int r = n ? rrd_file_update(s, f->name, view, n, line, &err) : 0;
+	int r = w->lines ? rrd_file_update(s, f->name, view, w->lines, w->line, &err) : 0;
 
 	s->stats.skipped += p->skipped;
 	if (r < 0) {
-		hold(s, f, r, err.text);
-		return r;
+		hold(s, f, store_error(s, r, "%s", err.text));
+		return;
 	}
 	s->stats.samples += p->samples;
 	f->last_s = p->last_us / 1000000;
 	f->run = p->run;
 	f->interfaces = p->interfaces;
-	return 0;
 }
 
 static void store_file_rows(
@@ -266,7 +243,7 @@ static void store_file_rows(
 {
 	struct store_layout *l =
 		&s->layout[row->number == STORE_HOST ? LAYOUT_HOST : LAYOUT_INSTANCE];
-	uint64_t first_us = s->batch->record[row->record].time_ns / 1000;
+	const struct ring_record *record = s->batch.record;
 	struct store_file *f = store_table_get(s, row->number);
 	struct progress p = {0};
 	struct rrd_view view;
@@ -277,17 +254,18 @@ static void store_file_rows(
 		return;
 	}
 	f->seen = s->flush;
-	if (f->held == s->flush || prepare(s, f, l, first_us, &view) < 0)
+	if (f->held == s->flush || prepare(s, f, l, record[row->record].time_ns / 1000, &view) < 0)
 		return;
 	p.last_us = view.last_us;
 	p.run = f->run;
 	p.interfaces = f->interfaces;
-	row_writer_begin(s->writer, l, view.column, view.sources);
+	row_writer_begin(&s->writer, l, view.column, view.sources);
 	while (row < end) {
-		uint64_t time_us = s->batch->record[row->record].time_ns / 1000, run = 0;
+		const struct ring_record *rec = &record[row->record];
+		uint64_t run;
 
 		if (read_sample(s, &row, end, &run))
-			add_sample(s->writer, l, &p, time_us, run);
+			add_sample(s, &p, rec, run);
 	}
 	write_lines(s, f, &view, &p);
 }
@@ -323,25 +301,39 @@ static bool row_number(const struct ring_row *r, uint32_t *ret)
 	return r->scope == SCOPE_HOST || *ret;
 }
 
+/*
+ * Records before the cursor are read once, for files whose last sample is theirs: it tells which
+ * run and interfaces the file had, so that a restarted store neither misses a restart nor invents
+ * one. What is older than the heartbeat needs no such care.
+ */
+static bool is_wanted(const struct store *s, const struct ring_record *rec, struct store_file *f)
+{
+	return rec->seq >= s->cursor ||
+	       (f && f->exists && !f->run && rec->interval_ns == s->config->interval_ns);
+}
+
 static int index_rows(struct store *s, size_t record)
 {
-	struct batch *b = s->batch;
+	struct batch *b = &s->batch;
 	const struct ring_record *rec = &b->record[record];
 	size_t pos = 0, before = 0;
 	struct ring_row row;
 	uint32_t number;
 	int r;
 
-	while ((r = ring_record_next(rec, &pos, &row, b->values, ARRAY_SIZE(b->values))) == 1) {
-		if (row_number(&row, &number)) {
-			struct store_file *f = store_table_find(&s->table, number);
+	for (; (r = ring_record_next(rec, &pos, &row, b->values, METRIC_ID_END)) == 1;
+		before = pos) {
+		struct store_file *f;
 
-			if (f && row.scope != SCOPE_INTERFACE)
-				f->seen = s->flush;
-			if (add_batch_row(b, number, record, before) < 0)
-				return -ENOMEM;
-		}
-		before = pos;
+		if (!row_number(&row, &number))
+			continue;
+		f = store_table_find(&s->table, number);
+		if (!is_wanted(s, rec, f))
+			continue;
+		if (f && rec->seq >= s->cursor)
+			f->seen = s->flush;
+		if (add_batch_row(b, number, record, before) < 0)
+			return -ENOMEM;
 	}
 	return r;
 }
@@ -373,7 +365,7 @@ static int follow_interval(struct store *s, uint64_t interval_ns)
 /* Reads records from *seq on, all of one interval. *seq becomes the first that is not in it. */
 static int load_batch(struct store *s, uint64_t *seq, uint64_t end)
 {
-	struct batch *b = s->batch;
+	struct batch *b = &s->batch;
 	size_t bytes = 0;
 
 	b->records = b->rows = 0;
@@ -410,7 +402,7 @@ static int load_batch(struct store *s, uint64_t *seq, uint64_t end)
 /* False when asked to stop half way. */
 static bool store_batch(struct store *s)
 {
-	struct batch *b = s->batch;
+	struct batch *b = &s->batch;
 
 	for (size_t i = 0, next; i < b->rows; i = next) {
 		for (next = i + 1; next < b->rows && b->row[next].number == b->row[i].number;)
@@ -424,75 +416,17 @@ static bool store_batch(struct store *s)
 
 /* --- the ring -------------------------------------------------------------------------------- */
 
-static void learn_row(struct store *s, const struct ring_row *row, const struct ring_record *rec)
-{
-	struct store_layout *l =
-		&s->layout[row->scope == SCOPE_HOST ? LAYOUT_HOST : LAYOUT_INSTANCE];
-	uint64_t time_us = rec->time_ns / 1000;
-	struct store_file *f;
-	struct rrd_view view;
-	struct error err;
-	uint32_t number;
-
-	if (row->scope == SCOPE_INTERFACE || !row_number(row, &number))
-		return;
-	f = store_table_get(s, number);
-	if (!f || !f->exists || f->run || rrd_file_look(s, f->name, l, &view, &err) < 0)
-		return;
-	if (is_stored(time_us, view.last_us) && is_stored(view.last_us, time_us)) {
-		f->run = row->run;
-		f->learning = rec->seq + 1;
-		f->interfaces = FNV64_START;
-	}
-}
-
-static void learn_interface(struct store *s, const struct ring_row *row, uint64_t seq)
-{
-	struct store_file *f =
-		row->scope == SCOPE_INTERFACE ? store_table_find(&s->table, row->parent) : NULL;
-
-	if (f && f->learning == seq + 1)
-		f->interfaces = interfaces_hash(f->interfaces, row);
-}
-
-/*
- * The ring still has what the RRDs were last updated with: the record of that very time tells to
- * which run and interfaces it belonged, so that a restarted store neither misses a restart nor
- * invents one. What is older than the heartbeat needs no such care.
- */
-static void learn_runs(struct store *s, const struct ring_status *st)
-{
-	struct value *values = s->batch->values;
-	struct ring_record *rec = &s->record;
-	struct ring_row row;
-
-	uint64_t seq = MAX(st->first_seq + LEARN_RECORDS, st->cursor_seq) - LEARN_RECORDS;
-
-	for (; seq < st->next_seq; seq = MAX(seq, rec->seq) + 1) {
-		int r = ring_read(s->ring, seq, rec);
-		size_t pos;
-
-		if (r == -ENOENT)
-			break;
-		if ((r < 0 && r != -ESTALE) || follow_interval(s, rec->interval_ns) < 0)
-			continue;
-		for (pos = 0; ring_record_next(rec, &pos, &row, values, METRIC_ID_END) == 1;)
-			learn_row(s, &row, rec);
-		for (pos = 0; ring_record_next(rec, &pos, &row, values, METRIC_ID_END) == 1;)
-			learn_interface(s, &row, rec->seq);
-	}
-}
-
 /* Instances of the newest record are alive, however far back the first batch begins. */
 static void mark_live(struct store *s, uint64_t seq)
 {
-	size_t pos = 0;
+	struct ring_record *rec = &s->batch.record[0];
 	struct ring_row row;
 	uint32_t number;
+	size_t pos = 0;
 
-	if (ring_read(s->ring, seq, &s->record) < 0)
+	if (ring_read(s->ring, seq, rec) < 0)
 		return;
-	while (ring_record_next(&s->record, &pos, &row, s->batch->values, METRIC_ID_END) == 1) {
+	while (ring_record_next(rec, &pos, &row, s->batch.values, METRIC_ID_END) == 1) {
 		struct store_file *f =
 			row_number(&row, &number) ? store_table_find(&s->table, number) : NULL;
 
@@ -520,9 +454,12 @@ static int drain(struct store *s)
 	uint64_t seq;
 
 	ring_status(s->ring, &st);
+	s->cursor = st.cursor_seq;
 	seq = MAX(st.cursor_seq, st.first_seq);
 	if (seq < st.next_seq)
 		mark_live(s, st.next_seq - 1);
+	if (!s->learnt)
+		seq = MAX(st.first_seq + LEARN_RECORDS, st.cursor_seq) - LEARN_RECORDS;
 	while (seq < st.next_seq) {
 		uint64_t before = seq;
 		int r = load_batch(s, &seq, st.next_seq);
@@ -532,24 +469,21 @@ static int drain(struct store *s)
 		if (!store_batch(s))
 			return -EINTR;
 		if (!s->hold)
-			ring_set_cursor(s->ring, seq);
+			ring_set_cursor(s->ring, MAX(seq, s->cursor));
 		if (seq == before)
 			break;
 	}
+	s->learnt = true;
 	return 0;
 }
 
 static int open_ring(struct store *s)
 {
-	struct ring_status st;
 	struct error err;
 	int r = ring_open(s->ring_path, true, &s->ring, &err);
 
-	if (r < 0)
-		return store_error(s, r, "%s", err.text);
-	ring_status(s->ring, &st);
-	learn_runs(s, &st);
-	return 0;
+	s->learnt = false;
+	return r < 0 ? store_error(s, r, "%s", err.text) : 0;
 }
 
 /* The collector may have replaced the ring: what the old one still has goes first. */
@@ -595,20 +529,19 @@ int store_flush(struct store *s)
 
 static void finish_interrupted(struct store *s)
 {
-	char name[STORE_NAME_MAX];
+	const char *name = undo_restore(s->undo, s->rrd_fd);
+	uint32_t number = STORE_HOST;
+	struct store_file *f;
 
-	if (!undo_restore(s->undo, s->rrd_fd, name, sizeof(name)))
+	if (!name)
 		return;
 	log_notice("an update of %s had been interrupted and is done again", name);
 	if (!undo_is_fatal(s->undo, name))
 		return;
-	for (size_t i = 0; i < STORE_BUCKETS; i++)
-		for (struct store_file *f = s->table.bucket[i], *next; f; f = next) {
-			next = f->next;
-			if (f->exists && !strcmp(f->name, name))
-				set_damaged_aside(
-					s, f, "this RRD was fatal to two stores in a row");
-		}
+	(void)index_rrd_number(name, &number);
+	for (f = store_table_find(&s->table, number); f; f = f->next)
+		if (f->exists && !strcmp(f->name, name))
+			set_damaged_aside(s, f, "this RRD was fatal to two stores in a row");
 }
 
 static int open_directories(struct store *s, struct error *err)
@@ -666,10 +599,6 @@ int store_open(const struct config *config, struct store **ret, struct error *er
 		return error_set(err, -ENOMEM, "no memory for the store");
 	s->config = config;
 	s->rrd_fd = -1;
-	s->batch = calloc(1, sizeof(*s->batch));
-	s->writer = row_writer_new();
-	if (!s->batch || !s->writer)
-		return error_set(err, -ENOMEM, "no memory for the store");
 	r = prepare_store(s, err);
 	if (r < 0)
 		return r;
@@ -685,13 +614,9 @@ void store_close(struct store *s)
 		index_free(s->index);
 	for (int k = 0; k < LAYOUT_COUNT; k++)
 		store_layout_free(&s->layout[k]);
-	for (size_t i = 0; s->batch && i < STORE_RECORDS_MAX; i++)
-		ring_record_free(&s->batch->record[i]);
-	ring_record_free(&s->record);
-	if (s->batch)
-		free(s->batch->row);
-	free(s->batch);
-	row_writer_free(s->writer);
+	for (size_t i = 0; i < STORE_RECORDS_MAX; i++)
+		ring_record_free(&s->batch.record[i]);
+	free(s->batch.row);
 	store_table_free(&s->table);
 	undo_close(s->undo);
 	free(s->candidates);

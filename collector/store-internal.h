@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "../lib/config.h"
 #include "../lib/index.h"
@@ -66,14 +67,45 @@ struct store_file {
 	uint64_t refused;    /* flush in which data_max left no room for it */
 	uint64_t run;        /* of the last stored sample; 0: not known */
 	uint64_t interfaces; /* hash of which interfaces it had; 0: not known */
-	uint64_t learning;   /* record that `interfaces` is being learnt from */
 };
 
 #define STORE_BUCKETS 4096
 struct store_table {
-	struct store_file *bucket[STORE_BUCKETS];
-	struct store_file *asides;
-	uint64_t files, bytes; /* below rrd/ */
+	struct store_file *bucket[STORE_BUCKETS + 1]; /* by number; the last one: asides */
+	uint64_t files, bytes;                        /* below rrd/ */
+};
+
+/* A line of all columns: time, then ":" and at most 20 digits and a point each. */
+#define STORE_LINE_MAX  (32 + STORE_SOURCES_MAX * 23)
+#define STORE_LINES_MAX (2 * STORE_RECORDS_MAX) /* a sample may need unknowns before it */
+
+/* Update lines for one file; one sample is gathered in `value`. */
+struct row_writer {
+	const struct store_layout *layout;
+	const int *columns; /* indices into layout->source, -1: unknown */
+	size_t n;
+	struct value value[STORE_SOURCES_MAX];
+	int interfaces;
+	uint64_t interfaces_hash;
+	size_t lines;
+	const char *line[STORE_LINES_MAX];
+	char *end; /* of what is used of text */
+	char text[STORE_LINES_MAX * STORE_LINE_MAX];
+};
+
+/* Where one row stands in a batch. */
+struct batch_row {
+	uint32_t number;
+	uint32_t record;
+	size_t pos;
+};
+
+struct batch {
+	struct ring_record record[STORE_RECORDS_MAX];
+	size_t records;
+	struct batch_row *row;
+	size_t rows, size;
+	struct value values[METRIC_ID_END];
 };
 
 struct store_stats {
@@ -88,9 +120,10 @@ struct store {
 	int rrd_fd;
 	uint64_t flush;
 	struct ring *ring;
-	struct ring_record record; /* for looking around */
+	uint64_t cursor; /* of the ring when the flush began */
+	bool learnt;     /* from the records before the cursor */
 	struct index *index;
-	uint64_t index_stamp;
+	struct stat index_stat; /* of the file when it was read */
 	struct store_layout layout[LAYOUT_COUNT];
 	uint64_t interval_ns; /* that the layouts were made for */
 	struct store_table table;
@@ -100,8 +133,8 @@ struct store {
 	uint64_t others_bytes, others_time_ns; /* below data_dir beside rrd/ */
 	uint64_t bytes_max;
 	struct store_undo *undo;
-	struct batch *batch;
-	struct row_writer *writer;
+	struct batch batch;
+	struct row_writer writer;
 	struct store_stats stats;
 	struct error error; /* of this flush; the first one */
 	bool hold;          /* something shall be tried again: the cursor stays */
@@ -125,27 +158,22 @@ int store_error(struct store *s, int code, const char *format, ...) _printf_(3, 
 /* store-row.c: from rows to update lines. */
 int store_layout_make(struct store_layout *l, enum store_layout_kind kind, uint64_t interval_ns);
 void store_layout_free(struct store_layout *l);
-struct row_writer;
-struct row_writer *row_writer_new(void);
-void row_writer_free(struct row_writer *w);
-/* Begins lines for a file whose columns are columns[] (indices into l->source, -1: unknown). */
 void row_writer_begin(
 	struct row_writer *w, const struct store_layout *l, const int *columns, size_t n);
 /* Values of one sample arrive row by row, the interfaces in order. */
 void row_writer_sample(struct row_writer *w);
 void row_writer_values(struct row_writer *w, const struct ring_row *row, const struct value *v);
-uint64_t row_writer_interfaces(const struct row_writer *w);
-uint64_t interfaces_hash(uint64_t hash, const struct ring_row *row);
-/* Ends a sample: one line more. */
+/* Which columns of a line are unknown whatever their values are. */
 enum sample_break {
 	BREAK_NONE,
 	BREAK_INTERFACES,
-	BREAK_COUNTERS
+	BREAK_COUNTERS,
+	BREAK_ALL
 };
+/* Ends a sample: one line more. */
 void row_writer_line(struct row_writer *w, uint64_t time_us, enum sample_break unknown);
 /* All columns unknown at a time between two runs. */
 void row_writer_restart(struct row_writer *w, uint64_t last_us, uint64_t time_us);
-size_t row_writer_lines(const struct row_writer *w, const char ***ret);
 
 /* store-file.c: files named relative to rrd/. */
 struct rrd_view {
@@ -176,9 +204,9 @@ void undo_close(struct store_undo *u);
 char *undo_header(struct store_undo *u); /* STORE_HEADER_MAX bytes */
 void undo_begin(struct store_undo *u, const char *name, uint64_t inode, size_t header_len);
 void undo_done(struct store_undo *u);
-/* Puts the header back: after a failed update, or at start when a store died in one. True with its
- * name when there was something to do. */
-bool undo_restore(struct store_undo *u, int rrd_fd, char *name, size_t size);
+/* Puts the header back: after a failed update, or at start when a store died in one. The file's
+ * name when there was something to do, else NULL. */
+const char *undo_restore(struct store_undo *u, int rrd_fd);
 /* A file that is a SIGBUS or the like to one store after another, e.g. on bad sectors. */
 bool undo_is_fatal(const struct store_undo *u, const char *name);
 void undo_note_fault(struct store_undo *u); /* safe in a signal handler */

@@ -3,10 +3,6 @@
 
 #include "store-internal.h"
 
-/* A line of all columns: time, then ":" and at most 20 digits and a point each. */
-#define LINE_MAX  (32 + STORE_SOURCES_MAX * 23)
-#define LINES_MAX (2 * STORE_RECORDS_MAX) /* each sample may need one of unknowns before it */
-
 /* Up to here librrd's reading of decimals ("number * 10 + digit" in a double) is exact. */
 #define EXACT_MAX (UINT64_C(1) << 53)
 
@@ -55,29 +51,6 @@ void store_layout_free(struct store_layout *l)
 	free(TAKE_PTR(l->header));
 }
 
-struct row_writer {
-	const struct store_layout *layout;
-	const int *columns;
-	size_t n;
-	struct value value[STORE_SOURCES_MAX];
-	int interfaces;
-	uint64_t interfaces_hash;
-	size_t lines;
-	const char *line[LINES_MAX];
-	char *end; /* of what is used of text */
-	char text[LINES_MAX * LINE_MAX];
-};
-
-struct row_writer *row_writer_new(void)
-{
-	return calloc(1, sizeof(struct row_writer));
-}
-
-void row_writer_free(struct row_writer *w)
-{
-	free(w);
-}
-
 void row_writer_begin(
 	struct row_writer *w, const struct store_layout *l, const int *columns, size_t n)
 {
@@ -93,18 +66,6 @@ void row_writer_sample(struct row_writer *w)
 	memset(w->value, 0, w->layout->sources * sizeof(w->value[0]));
 	w->interfaces = 0;
 	w->interfaces_hash = FNV64_START;
-}
-
-uint64_t interfaces_hash(uint64_t hash, const struct ring_row *row)
-{
-	uint64_t who[] = {row->index, row->run};
-
-	return fnv64(hash, who, sizeof(who));
-}
-
-uint64_t row_writer_interfaces(const struct row_writer *w)
-{
-	return w->interfaces_hash;
 }
 
 void row_writer_values(struct row_writer *w, const struct ring_row *row, const struct value *v)
@@ -123,8 +84,10 @@ void row_writer_values(struct row_writer *w, const struct ring_row *row, const s
 			value_add(&w->value[i], v[s->slot]);
 	}
 	if (row->scope == SCOPE_INTERFACE) {
+		uint64_t who[] = {row->index, row->run};
+
 		w->interfaces++;
-		w->interfaces_hash = interfaces_hash(w->interfaces_hash, row);
+		w->interfaces_hash = fnv64(w->interfaces_hash, who, sizeof(who));
 	}
 }
 
@@ -156,23 +119,16 @@ static char *put_fraction(char *p, uint64_t part, int digits)
 /* Billionths as a decimal number of the unit, with as many digits as librrd reads exactly. */
 static char *put_scaled(char *p, uint64_t v)
 {
-	uint64_t whole = v / NSEC_PER_SEC, part = v % NSEC_PER_SEC;
+	uint64_t part = v % NSEC_PER_SEC;
 
-	p = put_number(p, whole);
+	p = put_number(p, v / NSEC_PER_SEC);
 	return v < EXACT_MAX ? put_fraction(p, part, 9) : put_fraction(p, part / 1000, 6);
-}
-
-static char *put_time(char *p, uint64_t time_us)
-{
-	p = put_number(p, time_us / 1000000);
-	return put_fraction(p, time_us % 1000000, 6);
 }
 
 static bool broken(const struct store_source *s, enum sample_break unknown)
 {
-	return unknown == BREAK_COUNTERS
-		       ? s->counter
-		       : unknown == BREAK_INTERFACES && s->scope == SCOPE_INTERFACE;
+	return unknown == BREAK_ALL || (unknown == BREAK_COUNTERS && s->counter) ||
+	       (unknown == BREAK_INTERFACES && s->scope == SCOPE_INTERFACE);
 }
 
 void row_writer_line(struct row_writer *w, uint64_t time_us, enum sample_break unknown)
@@ -180,7 +136,8 @@ void row_writer_line(struct row_writer *w, uint64_t time_us, enum sample_break u
 	char *p = w->end;
 
 	w->line[w->lines++] = p;
-	p = put_time(p, time_us);
+	p = put_number(p, time_us / 1000000);
+	p = put_fraction(p, time_us % 1000000, 6);
 	for (size_t i = 0; i < w->n; i++) {
 		int c = w->columns[i];
 		const struct store_source *s = &w->layout->source[MAX(c, 0)];
@@ -192,20 +149,6 @@ void row_writer_line(struct row_writer *w, uint64_t time_us, enum sample_break u
 			p = put_scaled(p, w->value[c].number);
 		else
 			p = put_number(p, w->value[c].number);
-	}
-	*p++ = 0;
-	w->end = p;
-}
-
-static void line_of_unknowns(struct row_writer *w, uint64_t time_us)
-{
-	char *p = w->end;
-
-	w->line[w->lines++] = p;
-	p = put_time(p, time_us);
-	for (size_t i = 0; i < w->n; i++) {
-		*p++ = ':';
-		*p++ = 'U';
 	}
 	*p++ = 0;
 	w->end = p;
@@ -227,11 +170,5 @@ void row_writer_restart(struct row_writer *w, uint64_t last_us, uint64_t time_us
 	if (late_s > w->layout->step / 2)
 		at_us = last_us + late_s * 1000000;
 	if (at_us + 1 < time_us)
-		line_of_unknowns(w, at_us);
-}
-
-size_t row_writer_lines(const struct row_writer *w, const char ***ret)
-{
-	*ret = (const char **)w->line;
-	return w->lines;
+		row_writer_line(w, at_us, BREAK_ALL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <fcntl.h>
+#include <fts.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -10,25 +11,27 @@
 #define OTHERS_DEPTH_MAX 8
 #define OTHERS_AGE_NS    (60 * NSEC_PER_SEC)
 
-static struct store_file **bucket_of(struct store_table *t, uint32_t number)
+static struct store_file **head_of(struct store_table *t, uint32_t number, bool aside)
 {
-	return &t->bucket[number % STORE_BUCKETS];
+	return &t->bucket[aside ? STORE_BUCKETS : number % STORE_BUCKETS];
 }
 
+/* Of two files of one number the one whose name the index has; the other is an ended instance. */
 struct store_file *store_table_find(struct store_table *t, uint32_t number)
 {
-	struct store_file *f = *bucket_of(t, number);
+	struct store_file *found = NULL;
 
-	while (f && f->number != number)
-		f = f->next;
-	return f;
+	for (struct store_file *f = *head_of(t, number, false); f; f = f->next)
+		if (f->number == number && (!found || f->checked))
+			found = f;
+	return found;
 }
 
 static struct store_file *store_table_add(
 	struct store_table *t, uint32_t number, const char *name, bool aside)
 {
 	struct store_file *f = calloc(1, sizeof(*f));
-	struct store_file **head = aside ? &t->asides : bucket_of(t, number);
+	struct store_file **head = head_of(t, number, aside);
 
 	if (!f || !(f->name = strdup(name))) {
 		free(f);
@@ -43,13 +46,12 @@ static struct store_file *store_table_add(
 
 static void store_table_remove(struct store_table *t, struct store_file *f)
 {
-	struct store_file **p = f->aside ? &t->asides : bucket_of(t, f->number);
+	struct store_file **p = head_of(t, f->number, f->aside);
 
 	store_table_account(t, f, false, 0);
-	while (*p && *p != f)
+	while (*p != f)
 		p = &(*p)->next;
-	if (*p)
-		*p = f->next;
+	*p = f->next;
 	free(f->name);
 	free(f);
 }
@@ -64,23 +66,11 @@ void store_table_account(struct store_table *t, struct store_file *f, bool exist
 	f->bytes = bytes;
 }
 
-static void free_list(struct store_file *f)
-{
-	while (f) {
-		struct store_file *next = f->next;
-
-		free(f->name);
-		free(f);
-		f = next;
-	}
-}
-
 void store_table_free(struct store_table *t)
 {
-	for (size_t i = 0; i < STORE_BUCKETS; i++)
-		free_list(t->bucket[i]);
-	free_list(t->asides);
-	memset(t, 0, sizeof(*t));
+	for (size_t i = 0; i < ARRAY_SIZE(t->bucket); i++)
+		while (t->bucket[i])
+			store_table_remove(t, t->bucket[i]);
 }
 
 /* Files of ours only; what an administrator put there is neither counted nor removed. */
@@ -117,7 +107,6 @@ int store_table_scan(struct store *s)
 		if (fstatat(s->rrd_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 			!S_ISREG(st.st_mode))
 			continue;
-		/* Two files of one number: the index's name wins when it is next used. */
 		f = store_table_add(&s->table, number, e->d_name, aside);
 		if (!f)
 			return -ENOMEM;
@@ -132,35 +121,29 @@ int store_table_scan(struct store *s)
 /* The collector replaces the index when it changes; an unreadable one is its business. */
 static void read_index(struct store *s)
 {
+	struct stat *old = &s->index_stat, st;
 	struct index *x = NULL;
 	struct error err;
-	struct stat st;
-	uint64_t stamp;
 
-	if (stat(s->index_path, &st) < 0)
-		return;
-	stamp = fnv64(FNV64_START, &st.st_ino, sizeof(st.st_ino));
-	stamp = fnv64(stamp, &st.st_mtim, sizeof(st.st_mtim));
-	stamp = fnv64(stamp, &st.st_size, sizeof(st.st_size));
-	if (s->index && stamp == s->index_stamp)
-		return;
-	if (index_load(s->index_path, &x, &err) < 0 || !x)
+	if (stat(s->index_path, &st) < 0 ||
+		(s->index && st.st_ino == old->st_ino &&
+			!memcmp(&st.st_mtim, &old->st_mtim, sizeof(st.st_mtim))) ||
+		index_load(s->index_path, &x, &err) < 0)
 		return;
 	if (s->index)
 		index_free(s->index);
 	s->index = x;
-	s->index_stamp = stamp;
+	s->index_stat = st;
 }
 
 static bool name_of(struct store *s, uint32_t number, char *name, size_t size)
 {
-	const struct index_entry *e;
+	const struct index_entry *e = s->index ? index_by_number(s->index, number) : NULL;
 
 	if (number == STORE_HOST) {
 		snprintf(name, size, "host.rrd");
 		return true;
 	}
-	e = s->index ? index_by_number(s->index, number) : NULL;
 	if (!e) {
 		read_index(s);
 		e = s->index ? index_by_number(s->index, number) : NULL;
@@ -179,21 +162,11 @@ struct store_file *store_table_get(struct store *s, uint32_t number)
 		return f;
 	if (!name_of(s, number, name, sizeof(name)))
 		return NULL;
-	while (f && (f->number != number || strcmp(f->name, name)))
-		f = f->next;
-	/* A file of the same number and another name stays behind this one, as an ended instance.
-	 */
-	if (f) {
-		struct store_file **p = bucket_of(&s->table, number);
-
-		while (*p != f)
-			p = &(*p)->next;
-		*p = f->next;
-		f->next = *bucket_of(&s->table, number);
-		*bucket_of(&s->table, number) = f;
-	} else {
+	for (f = *head_of(&s->table, number, false); f; f = f->next)
+		if (f->number == number && !strcmp(f->name, name))
+			break;
+	if (!f)
 		f = store_table_add(&s->table, number, name, false);
-	}
 	if (f)
 		f->checked = true;
 	return f;
@@ -222,27 +195,22 @@ int store_table_set_aside(struct store *s, struct store_file *f, const char *suf
 
 /* --- data_max -------------------------------------------------------------------------------- */
 
-static uint64_t directory_bytes(int parent, const char *name, int depth)
+/* Does not follow links, and counts what lies below data_dir, but not rrd/. */
+static uint64_t walk_others(char *data_dir)
 {
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	FTS *fts = fts_open((char *[]){data_dir, NULL}, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
 	uint64_t sum = 0;
-	struct dirent *e;
-	struct stat st;
+	FTSENT *e;
 
-	if (!dir) {
-		close_fd(fd);
-		return 0;
+	while (fts && (e = fts_read(fts))) {
+		if ((e->fts_level == 1 && !strcmp(e->fts_name, "rrd")) ||
+			e->fts_level > OTHERS_DEPTH_MAX)
+			fts_set(fts, e, FTS_SKIP);
+		else if (e->fts_level > 0 && e->fts_info != FTS_DP && e->fts_info != FTS_NS)
+			sum += (uint64_t)e->fts_statp->st_blocks * 512;
 	}
-	while ((e = readdir(dir))) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
-			(!depth && !strcmp(e->d_name, "rrd")) ||
-			fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		sum += (uint64_t)st.st_blocks * 512;
-		if (S_ISDIR(st.st_mode) && depth < OTHERS_DEPTH_MAX)
-			sum += directory_bytes(fd, e->d_name, depth + 1);
-	}
+	if (fts)
+		fts_close(fts);
 	return sum;
 }
 
@@ -252,7 +220,7 @@ static uint64_t others_bytes(struct store *s)
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
 
 	if (!s->others_time_ns || now - s->others_time_ns > OTHERS_AGE_NS) {
-		s->others_bytes = directory_bytes(AT_FDCWD, s->config->data_dir, 0);
+		s->others_bytes = walk_others(s->config->data_dir);
 		s->others_time_ns = now;
 	}
 	return s->others_bytes;
@@ -295,12 +263,10 @@ static int find_candidates(struct store *s)
 	if (!c)
 		return -ENOMEM;
 	s->candidates = c;
-	for (size_t i = 0; i < STORE_BUCKETS; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(s->table.bucket); i++)
 		for (struct store_file *f = s->table.bucket[i]; f; f = f->next)
 			if (f->exists && !is_live(s, f))
 				c[n++] = f;
-	for (struct store_file *f = s->table.asides; f; f = f->next)
-		c[n++] = f;
 	qsort(c, n, sizeof(struct store_file *), older);
 	s->candidate = 0;
 	s->candidates_len = n;

@@ -79,27 +79,22 @@ void undo_done(struct store_undo *u)
 		u->faults = 0;
 }
 
-static int put_back(struct store_undo *u, int rrd_fd)
+static void put_back(struct store_undo *u, int rrd_fd)
 {
 	_cleanup_close_ int fd = openat(rrd_fd, u->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	struct stat st;
 
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0)
-		return -errno;
 	/* Another file by now: the update's is gone, and with it what was to be undone. */
-	if (st.st_ino != u->inode || u->header_len > sizeof(u->header))
-		return -ESTALE;
-	if (pwrite(fd, u->header, u->header_len, 0) != (ssize_t)u->header_len)
-		return -EIO;
-	return 0;
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != u->inode ||
+		u->header_len > sizeof(u->header))
+		return;
+	(void)!pwrite(fd, u->header, u->header_len, 0);
 }
 
-bool undo_restore(struct store_undo *u, int rrd_fd, char *name, size_t size)
+const char *undo_restore(struct store_undo *u, int rrd_fd)
 {
 	if (!u->active)
-		return false;
+		return NULL;
 	put_back(u, rrd_fd);
 	u->active = 0;
 	if (u->fault) {
@@ -107,8 +102,7 @@ bool undo_restore(struct store_undo *u, int rrd_fd, char *name, size_t size)
 		snprintf(u->dead, sizeof(u->dead), "%s", u->name);
 	}
 	u->fault = 0;
-	snprintf(name, size, "%s", u->name);
-	return true;
+	return u->name;
 }
 
 bool undo_is_fatal(const struct store_undo *u, const char *name)
