@@ -197,7 +197,8 @@ static bool is_own(const struct root_mount *rm, uint64_t host_slash_dev)
 static int read_quota(const struct root *r, struct root_facts *facts)
 {
 	static const char *const types[] = {"ext4", "xfs", "f2fs", NULL};
-	const int cmd = QCMD(Q_GETQUOTA, PRJQUOTA);
+	/* QCMD() shifts into the sign. */
+	const int cmd = (int)((unsigned int)Q_GETQUOTA << SUBCMDSHIFT | PRJQUOTA);
 	_cleanup_close_ int fd = -1;
 	struct fsxattr attr;
 	struct if_dqblk q = {0};
