@@ -11,28 +11,17 @@
 #include "value.h"
 
 #define CONFIG_SIZE_MAX 65536
+#define LINE_LEN_MAX    198 /* what inih's buffer holds */
 #define CONTROL_SOCKET  "/control.sock"
 #define RUN_DIR_MAX     (sizeof(((struct sockaddr_un *)NULL)->sun_path) - sizeof(CONTROL_SOCKET))
 #define PATH_LEN_MAX    1024
 #define OID_SUBIDS_MAX  100 /* of 128, which leaves room for table, column and index */
-#define NSEC_PER_MSEC   UINT64_C(1000000)
 #define SECONDS(n)      ((n)*NSEC_PER_SEC)
 #define DAYS(n)         SECONDS((n)*UINT64_C(86400))
 #define KIB(n)          ((n)*UINT64_C(1024))
 #define PERCENT(n)      ((n)*UINT64_C(10000000))
 #define STALE_LEAST_NS  SECONDS(15)
 #define STALE_INTERVALS 3
-
-struct option {
-	const char *name;
-	/* Returns a negative errno when value is not what `expects` says. */
-	int (*set)(struct config *c, const struct option *o, const char *value);
-	size_t field;      /* offset in struct config */
-	uint64_t min, max; /* of a path: max is its length */
-	const char *word;  /* a word that stands for 0 */
-	const char *initial;
-	const char *expects;
-};
 
 /* --- values -------------------------------------------------------------------------------- */
 
@@ -59,54 +48,44 @@ static int scan_number(const char **text, uint64_t *ret)
 	return 0;
 }
 
-static int parse_scaled(const char *text, const struct unit *units, size_t n, uint64_t *ret)
+static int parse_scaled(const char *text, const struct unit *unit, size_t n, uint64_t *ret)
 {
 	uint64_t number;
 	int r = scan_number(&text, &number);
 
 	if (r)
 		return r;
-	while (*text == ' ')
-		text++;
-	for (size_t i = 0; i < n; i++) {
-		if (strcmp(text, units[i].name) == 0)
-			return __builtin_mul_overflow(number, units[i].scale, ret) ? -ERANGE : 0;
+	text += strspn(text, " ");
+	for (; n; n--, unit++) {
+		if (strcmp(text, unit->name) != 0)
+			continue;
+		if (__builtin_mul_overflow(number, unit->scale, &number))
+			return -ERANGE;
+		*ret = number;
+		return 0;
 	}
 	return -EINVAL;
 }
 
 int parse_duration(const char *text, uint64_t *ret_ns)
 {
-	static const struct unit units[] = {
-		{"ms", NSEC_PER_MSEC},
-		{"s", SECONDS(1)},
-		{"m", SECONDS(60)},
-		{"h", SECONDS(3600)},
-		{"d", DAYS(1)},
-	};
-	uint64_t ns;
-	int r = parse_scaled(text, units, ARRAY_SIZE(units), &ns);
+	static const struct unit units[] = {{"ms", SECONDS(1) / 1000}, {"s", SECONDS(1)},
+		{"m", SECONDS(60)}, {"h", SECONDS(3600)}, {"d", DAYS(1)}};
 
-	if (!r)
-		*ret_ns = ns;
-	return r;
+	return parse_scaled(text, units, ARRAY_SIZE(units), ret_ns);
 }
 
 int parse_size(const char *text, uint64_t *ret_bytes)
 {
-	static const struct unit units[] = {
-		{"B", 1},
-		{"K", KIB(1)},
-		{"M", KIB(1) << 10},
-		{"G", KIB(1) << 20},
-		{"T", KIB(1) << 30},
-	};
-	uint64_t bytes;
-	int r = parse_scaled(text, units, ARRAY_SIZE(units), &bytes);
+	static const struct unit units[] = {{"B", 1}, {"K", KIB(1)}, {"M", KIB(1) << 10},
+		{"G", KIB(1) << 20}, {"T", KIB(1) << 30}};
 
-	if (!r)
-		*ret_bytes = bytes;
-	return r;
+	return parse_scaled(text, units, ARRAY_SIZE(units), ret_bytes);
+}
+
+static int parse_count(const char *text, uint64_t *ret)
+{
+	return parse_scaled(text, &(struct unit){"", 1}, 1, ret);
 }
 
 int parse_percent(const char *text, uint64_t *ret_billionths)
@@ -128,142 +107,9 @@ int parse_percent(const char *text, uint64_t *ret_billionths)
 				return -ERANGE;
 		}
 	}
-	while (*text == ' ')
-		text++;
-	if (strcmp(text, "%") != 0)
+	if (strcmp(text + strspn(text, " "), "%") != 0)
 		return -EINVAL;
 	*ret_billionths = result;
-	return 0;
-}
-
-/* --- setters ------------------------------------------------------------------------------- */
-
-static uint64_t *number_field(struct config *c, const struct option *o)
-{
-	return (uint64_t *)((char *)c + o->field);
-}
-
-static int set_number(struct config *c, const struct option *o, const char *value,
-	int (*parse)(const char *text, uint64_t *ret))
-{
-	uint64_t n = 0;
-	int r;
-
-	if (!o->word || strcmp(value, o->word) != 0) {
-		r = parse(value, &n);
-		if (r)
-			return r;
-		if (n < o->min || n > o->max)
-			return -ERANGE;
-	}
-	*number_field(c, o) = n;
-	return 0;
-}
-
-static int set_duration(struct config *c, const struct option *o, const char *value)
-{
-	return set_number(c, o, value, parse_duration);
-}
-
-static int set_size(struct config *c, const struct option *o, const char *value)
-{
-	return set_number(c, o, value, parse_size);
-}
-
-static int set_percent(struct config *c, const struct option *o, const char *value)
-{
-	return set_number(c, o, value, parse_percent);
-}
-
-static int parse_count(const char *text, uint64_t *ret)
-{
-	uint64_t n;
-	int r = scan_number(&text, &n);
-
-	if (r)
-		return r;
-	if (*text)
-		return -EINVAL;
-	*ret = n;
-	return 0;
-}
-
-static int set_count(struct config *c, const struct option *o, const char *value)
-{
-	return set_number(c, o, value, parse_count);
-}
-
-/* A size, or a share of the file system. */
-static int set_data_max(struct config *c, const struct option *o, const char *value)
-{
-	uint64_t ratio;
-
-	if (parse_percent(value, &ratio))
-		return set_size(c, o, value);
-	if (!ratio || ratio > PERCENT(100))
-		return -ERANGE;
-	c->data_max = 0;
-	c->data_max_ratio = ratio;
-	return 0;
-}
-
-static int replace_string(struct config *c, const struct option *o, const char *value)
-{
-	char **field = (char **)((char *)c + o->field);
-	char *copy = strdup(value);
-
-	if (!copy)
-		return -ENOMEM;
-	free(*field);
-	*field = copy;
-	return 0;
-}
-
-/* Paths are compared as strings (lxcpath), so each has one spelling: no double or last slash. */
-static int normalise_path(const struct option *o, const char *value, char path[PATH_LEN_MAX + 1])
-{
-	size_t len = 0;
-
-	if (*value != '/')
-		return -EINVAL;
-	for (; *value; value++) {
-		if (*value == '/' && len && path[len - 1] == '/')
-			continue;
-		if (len == o->max)
-			return -ENAMETOOLONG;
-		path[len++] = *value;
-	}
-	if (len > 1 && path[len - 1] == '/')
-		len--;
-	path[len] = '\0';
-	return 0;
-}
-
-static int set_path(struct config *c, const struct option *o, const char *value)
-{
-	char path[PATH_LEN_MAX + 1];
-	int r = normalise_path(o, value, path);
-
-	return r ? r : replace_string(c, o, path);
-}
-
-static int set_lxcpath(struct config *c, const struct option *o, const char *value)
-{
-	char path[PATH_LEN_MAX + 1];
-	int r = normalise_path(o, value, path);
-
-	if (r)
-		return r;
-	for (size_t i = 0; i < c->lxcpaths; i++) {
-		if (strcmp(c->lxcpath[i], path) == 0)
-			return -EEXIST;
-	}
-	if (c->lxcpaths == CONFIG_LXCPATH_MAX)
-		return -ENOSPC;
-	c->lxcpath[c->lxcpaths] = strdup(path);
-	if (!c->lxcpath[c->lxcpaths])
-		return -ENOMEM;
-	c->lxcpaths++;
 	return 0;
 }
 
@@ -280,97 +126,184 @@ static bool is_host_port(const char *value)
 	return memchr(value, ':', (size_t)(colon - value)) == NULL;
 }
 
-static int set_listen(struct config *c, const struct option *o, const char *value)
+/* Net-SNMP's transports as far as an AgentX master listens on them. */
+static bool is_agentx(const char *value)
 {
-	return is_host_port(value) ? replace_string(c, o, value) : -EINVAL;
+	return *value == '/' || (strncmp(value, "tcp:", 4) == 0 && is_host_port(value + 4));
 }
 
-/* Net-SNMP's transports as far as an AgentX master listens on them. */
-static int set_agentx(struct config *c, const struct option *o, const char *value)
+static bool is_path(const char *value)
 {
-	if (strncmp(value, "tcp:", 4) == 0)
-		return is_host_port(value + 4) ? replace_string(c, o, value) : -EINVAL;
-	return set_path(c, o, value);
+	return *value == '/';
 }
 
 /* Sub-identifiers are 32 bits; X.660 allows 0 to 2 as the first, then 0 to 39 below 0 and 1. */
-static int set_arc(struct config *c, const struct option *o, const char *value)
+static bool is_arc(const char *value)
 {
-	const char *p = value;
-	uint64_t first = 0;
+	uint64_t subid, first = 0;
 	size_t n = 0;
 
-	for (;; p++) {
-		uint64_t subid;
-
-		if (scan_number(&p, &subid) || subid > UINT32_MAX || ++n > OID_SUBIDS_MAX)
-			return -EINVAL;
+	do {
+		if (scan_number(&value, &subid) || subid > UINT32_MAX || ++n > OID_SUBIDS_MAX)
+			return false;
 		if (n == 1)
 			first = subid;
 		if (first > 2 || (n == 2 && first < 2 && subid > 39))
-			return -EINVAL;
-		if (*p != '.')
-			break;
-	}
-	if (*p || n < 2)
-		return -EINVAL;
-	return replace_string(c, o, value);
+			return false;
+	} while (*value++ == '.');
+	return !value[-1] && n >= 2;
 }
 
 /* --- the table ----------------------------------------------------------------------------- */
 
-#define FIELD(f) offsetof(struct config, f)
+struct option {
+	const char *name;
+	size_t field; /* offset in struct config */
+	/* A number has a parser for its unit, a text a check; max is the longest path's length. */
+	int (*number)(const char *text, uint64_t *ret);
+	bool (*text)(const char *value);
+	uint64_t min, max;
+	const char *word; /* that stands for 0 */
+	const char *initial;
+	const char *expects;
+};
+
+#define FIELD(f)              offsetof(struct config, f)
+#define NUMBER(name, f, unit) name, FIELD(f), parse_##unit, NULL
+#define STRING(f, check, max) #f, FIELD(f), NULL, check, 0, max, NULL
 
 /* clang-format off */
 static const struct option options[] = {
-	{"interval", set_duration, FIELD(interval_ns), SECONDS(1), SECONDS(3600), NULL,
+	{NUMBER("interval", interval_ns, duration), SECONDS(1), SECONDS(3600), NULL,
 		"10s", "a duration from 1s to 1h"},
-	{"run_dir", set_path, FIELD(run_dir), 0, RUN_DIR_MAX, NULL,
+	{STRING(run_dir, is_path, RUN_DIR_MAX),
 		"/run/loadcell", "an absolute path short enough for a socket in it (94 bytes)"},
-	{"data_dir", set_path, FIELD(data_dir), 0, PATH_LEN_MAX, NULL,
+	{STRING(data_dir, is_path, PATH_LEN_MAX),
 		"/var/lib/loadcell", "an absolute path"},
-	{"cgroup_root", set_path, FIELD(cgroup_root), 0, PATH_LEN_MAX, NULL,
+	{STRING(cgroup_root, is_path, PATH_LEN_MAX),
 		"/sys/fs/cgroup", "an absolute path"},
-	{"proc_root", set_path, FIELD(proc_root), 0, PATH_LEN_MAX, NULL,
+	{STRING(proc_root, is_path, PATH_LEN_MAX),
 		"/proc", "an absolute path"},
-	{"lxcpath", set_lxcpath, 0, 0, PATH_LEN_MAX, NULL,
+	{STRING(lxcpath, is_path, PATH_LEN_MAX),
 		NULL, "an absolute path, each once, 64 at most"},
-	{"flush", set_duration, FIELD(flush_ns), SECONDS(1), SECONDS(3600), NULL,
+	{NUMBER("flush", flush_ns, duration), SECONDS(1), SECONDS(3600), NULL,
 		"60s", "a duration from 1s to 1h"},
-	{"keep", set_duration, FIELD(keep_ns), 0, DAYS(3650), NULL,
+	{NUMBER("keep", keep_ns, duration), 0, DAYS(3650), NULL,
 		"1d", "a duration up to 3650d"},
-	{"archive", set_duration, FIELD(archive_ns), 0, DAYS(3650), NULL,
+	{NUMBER("archive", archive_ns, duration), 0, DAYS(3650), NULL,
 		"365d", "a duration up to 3650d"},
-	{"data_max", set_data_max, FIELD(data_max), KIB(1024), UINT64_MAX, NULL,
+	{NUMBER("data_max", data_max, size), KIB(1024), UINT64_MAX, NULL,
 		"10 %", "a size of at least 1M or a percentage of the file system up to 100 %"},
-	{"ledger", set_size, FIELD(ledger_max), KIB(64), UINT64_MAX, NULL,
+	{NUMBER("ledger", ledger_max, size), KIB(64), UINT64_MAX, NULL,
 		"64M", "a size of at least 64K"},
-	{"events", set_size, FIELD(events_max), KIB(64), UINT64_MAX, NULL,
+	{NUMBER("events", events_max, size), KIB(64), UINT64_MAX, NULL,
 		"64M", "a size of at least 64K"},
-	{"recent", set_size, FIELD(recent_bytes), KIB(64), KIB(4) << 20, NULL,
+	{NUMBER("recent", recent_bytes, size), KIB(64), KIB(4) << 20, NULL,
 		"16M", "a size from 64K to 4G"},
-	{"disk_walk", set_duration, FIELD(disk_walk_ns), SECONDS(1), DAYS(30), "off",
+	{NUMBER("disk_walk", disk_walk_ns, duration), SECONDS(1), DAYS(30), "off",
 		"15m", "\"off\" or a duration from 1s to 30d"},
-	{"disk_walk_share", set_percent, FIELD(disk_walk_share), 1, PERCENT(100), NULL,
+	{NUMBER("disk_walk_share", disk_walk_share, percent), 1, PERCENT(100), NULL,
 		"1 %", "a percentage above 0 up to 100 %"},
-	{"stale_after", set_duration, FIELD(stale_after_ns), SECONDS(1), DAYS(1), "auto",
+	{NUMBER("stale_after", stale_after_ns, duration), SECONDS(1), DAYS(1), "auto",
 		"auto", "\"auto\" or a duration from 1s to 1d"},
-	{"reconcile", set_duration, FIELD(reconcile_ns), SECONDS(1), SECONDS(3600), NULL,
+	{NUMBER("reconcile", reconcile_ns, duration), SECONDS(1), SECONDS(3600), NULL,
 		"10s", "a duration from 1s to 1h"},
-	{"instances_max", set_count, FIELD(instances_max), 1, 100000, NULL,
+	{NUMBER("instances_max", instances_max, count), 1, 100000, NULL,
 		"5000", "a number from 1 to 100000"},
-	{"agentx", set_agentx, FIELD(agentx), 0, PATH_LEN_MAX, NULL,
+	{STRING(agentx, is_agentx, PATH_LEN_MAX),
 		"/var/agentx/master", "an absolute path or tcp:HOST:PORT"},
-	{"snmp_arc", set_arc, FIELD(snmp_arc), 0, 0, NULL,
+	{STRING(snmp_arc, is_arc, 0),
 		"1.3.6.1.4.1.8072.9999.9999", "a numeric object identifier"},
-	{"snmp_contexts", set_count, FIELD(snmp_contexts), 0, 100000, NULL,
+	{NUMBER("snmp_contexts", snmp_contexts, count), 0, 100000, NULL,
 		"1000", "a number from 0 to 100000"},
-	{"listen", set_listen, FIELD(listen), 0, 0, NULL,
+	{STRING(listen, is_host_port, 0),
 		"127.0.0.1:9818", "HOST:PORT"},
 };
 /* clang-format on */
 
-static const char *const initial_lxcpath[] = {"/var/lib/lxc", "/var/lib/incus/containers"};
+static int set_number(struct config *c, const struct option *o, const char *value)
+{
+	uint64_t n = 0;
+
+	if (!o->word || strcmp(value, o->word) != 0) {
+		int r = o->number(value, &n);
+
+		if (r || n < o->min || n > o->max)
+			return r ? r : -ERANGE;
+	}
+	*(uint64_t *)((char *)c + o->field) = n;
+	return 0;
+}
+
+/* Paths are compared as strings (lxcpath), so each has one spelling: no double or last slash. */
+static int normalise_path(const char *value, size_t max, char **ret)
+{
+	char *path = strdup(value);
+	size_t len = 0;
+
+	if (!path)
+		return -ENOMEM;
+	for (const char *p = path; *p; p++) {
+		if (*p != '/' || !len || path[len - 1] != '/')
+			path[len++] = *p;
+	}
+	if (len > 1 && path[len - 1] == '/')
+		len--;
+	path[len] = '\0';
+	*ret = path;
+	if (len <= max)
+		return 0;
+	free(path);
+	return -ENAMETOOLONG;
+}
+
+static int add_lxcpath(struct config *c, char *path)
+{
+	int r = c->lxcpaths == CONFIG_LXCPATH_MAX ? -ENOSPC : 0;
+
+	for (size_t i = 0; i < c->lxcpaths; i++) {
+		if (strcmp(c->lxcpath[i], path) == 0)
+			r = -EEXIST;
+	}
+	if (r)
+		free(path);
+	else
+		c->lxcpath[c->lxcpaths++] = path;
+	return r;
+}
+
+static int set_text(struct config *c, const struct option *o, const char *value)
+{
+	char **field = (char **)((char *)c + o->field);
+	char *copy;
+	int r;
+
+	if (!o->text(value))
+		return -EINVAL;
+	r = normalise_path(value, *value == '/' ? o->max : SIZE_MAX, &copy);
+	if (r)
+		return r;
+	if (o->field == FIELD(lxcpath))
+		return add_lxcpath(c, copy);
+	free(*field);
+	*field = copy;
+	return 0;
+}
+
+/* Returns a negative errno when value is not what the option expects. */
+static int set_option(struct config *c, const struct option *o, const char *value)
+{
+	uint64_t ratio;
+
+	if (o->field == FIELD(data_max) && parse_percent(value, &ratio) == 0) {
+		if (!ratio || ratio > PERCENT(100))
+			return -ERANGE;
+		c->data_max = 0;
+		c->data_max_ratio = ratio;
+		return 0;
+	}
+	return o->number ? set_number(c, o, value) : set_text(c, o, value);
+}
 
 static void drop_lxcpaths(struct config *c)
 {
@@ -383,13 +316,10 @@ void config_free(struct config *c)
 	if (!c)
 		return;
 	drop_lxcpaths(c);
-	free(c->run_dir);
-	free(c->data_dir);
-	free(c->cgroup_root);
-	free(c->proc_root);
-	free(c->agentx);
-	free(c->snmp_arc);
-	free(c->listen);
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		if (options[i].text && options[i].field != FIELD(lxcpath))
+			free(*(char **)((char *)c + options[i].field));
+	}
 	free(c);
 }
 
@@ -400,14 +330,13 @@ static int config_new(struct config **ret)
 
 	if (!c)
 		return -ENOMEM;
-	for (size_t i = 0; i < ARRAY_SIZE(options) && !r; i++) {
-		if (options[i].initial)
-			r = options[i].set(c, &options[i], options[i].initial);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(initial_lxcpath) && !r; i++) {
-		c->lxcpath[i] = strdup(initial_lxcpath[i]);
-		r = c->lxcpath[i] ? 0 : -ENOMEM;
-		c->lxcpaths += !r;
+	for (const struct option *o = options; o < options + ARRAY_SIZE(options) && !r; o++) {
+		if (o->field != FIELD(lxcpath)) {
+			r = set_option(c, o, o->initial);
+			continue;
+		}
+		r = set_option(c, o, "/var/lib/lxc");
+		r = r ? r : set_option(c, o, "/var/lib/incus/containers");
 	}
 	if (!r)
 		*ret = TAKE_PTR(c);
@@ -418,114 +347,42 @@ static int config_new(struct config **ret)
 
 struct loader {
 	struct config *config;
-	const char *name; /* of the file */
-	const char *text;
-	size_t left;
-	int line; /* that inih works on: it asks for each line once */
 	bool seen[ARRAY_SIZE(options)];
-	struct error *err;
-	int code; /* of the first error */
-	int error_line;
+	int code; /* of the error in this line */
+	struct error what;
 };
 
-static void fail(struct loader *l, int code, const char *format, ...) _printf_(3, 4);
-
-static void fail(struct loader *l, int code, const char *format, ...)
+static int fail(struct loader *l, int code, const char *format, ...) _printf_(3, 4);
+static int fail(struct loader *l, int code, const char *format, ...)
 {
-	char what[ERROR_MAX];
 	va_list ap;
 
-	if (l->code)
-		return;
 	va_start(ap, format);
-	vsnprintf(what, sizeof(what), format, ap);
+	vsnprintf(l->what.text, sizeof(l->what.text), format, ap);
 	va_end(ap);
-	l->error_line = l->line;
-	l->code = error_set(l->err, code, "%s:%d: %s", l->name, l->line, what);
-}
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
-}
-
-/*
- * inih's fgets(3). It sees lines without leading blanks, for which it would otherwise glue the
- * line to the key before, and no line that does not fit in its buffer, which it would cut.
- */
-static char *next_line(char *str, int num, void *stream)
-{
-	struct loader *l = stream;
-	const char *line = l->text, *end;
-	size_t len;
-
-	if (!l->left || l->code)
-		return NULL;
-	l->line++;
-	end = memchr(line, '\n', l->left);
-	len = end ? (size_t)(end - line) : l->left;
-	l->text += len + (end ? 1 : 0);
-	l->left -= len + (end ? 1 : 0);
-	if (l->line == 1 && len >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) {
-		line += 3;
-		len -= 3;
-	}
-	while (len && is_blank(*line)) {
-		line++;
-		len--;
-	}
-	while (len && is_blank(line[len - 1]))
-		len--;
-	if (len && (*line == '#' || *line == ';'))
-		len = 0;
-	if (memchr(line, '\0', len)) {
-		fail(l, -EINVAL, "the line contains a NUL byte");
-	} else if (len && *line == '[') {
-		fail(l, -EINVAL, "the file has no sections, only key = value lines");
-	} else if (num < 2 || len > (size_t)num - 2) {
-		fail(l, -EMSGSIZE, "the line is longer than %d bytes", num - 2);
-	} else {
-		memcpy(str, line, len);
-		str[len] = '\n';
-		str[len + 1] = '\0';
-		return str;
-	}
-	return NULL;
-}
-
-static const struct option *find_option(const char *key)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
-		if (strcmp(options[i].name, key) == 0)
-			return &options[i];
-	}
-	return NULL;
+	l->code = code;
+	return code;
 }
 
 /* inih's handler: 0 is an error. */
 static int set_key(void *data, const char *section, const char *key, const char *value)
 {
 	struct loader *l = data;
-	const struct option *o = find_option(key);
-	bool *seen;
+	const struct option *o = options;
+	bool again;
 	int r;
 
-	if (l->code)
-		return 0;
-	if (!o) {
-		fail(l, -EINVAL, "unknown key \"%s\"", key);
-		return 0;
-	}
-	seen = &l->seen[o - options];
-	if (o->set == set_lxcpath) {
-		if (!*seen)
-			drop_lxcpaths(l->config);
-	} else if (*seen) {
-		fail(l, -EINVAL, "%s is given twice", key);
-		return 0;
-	}
-	*seen = true;
-	r = o->set(l->config, o, value);
+	while (o < options + ARRAY_SIZE(options) && strcmp(o->name, key) != 0)
+		o++;
+	if (o == options + ARRAY_SIZE(options))
+		return !fail(l, -EINVAL, "unknown key \"%s\"", key);
+	again = l->seen[o - options];
+	l->seen[o - options] = true;
+	if (o->field == FIELD(lxcpath) && !again)
+		drop_lxcpaths(l->config);
+	else if (o->field != FIELD(lxcpath) && again)
+		return !fail(l, -EINVAL, "%s is given twice", key);
+	r = set_option(l->config, o, value);
 	if (r == -ENOMEM)
 		fail(l, r, "out of memory");
 	else if (r)
@@ -533,23 +390,58 @@ static int set_key(void *data, const char *section, const char *key, const char 
 	return !r;
 }
 
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
+}
+
+/* inih gets single lines that fit: it would cut longer ones and glue on those that begin blank. */
+static int parse_line(struct loader *l, const char *line, size_t len)
+{
+	char text[LINE_LEN_MAX + 1];
+
+	for (; len && is_blank(*line); len--)
+		line++;
+	while (len && is_blank(line[len - 1]))
+		len--;
+	if (!len || *line == '#' || *line == ';')
+		return 0;
+	if (memchr(line, '\0', len))
+		return fail(l, -EINVAL, "the line contains a NUL byte");
+	if (*line == '[')
+		return fail(l, -EINVAL, "the file has no sections, only key = value lines");
+	if (len > LINE_LEN_MAX)
+		return fail(l, -EMSGSIZE, "the line is longer than %d bytes", LINE_LEN_MAX);
+	memcpy(text, line, len);
+	text[len] = '\0';
+	if (ini_parse_string(text, set_key, l) && !l->code)
+		fail(l, -EINVAL, "expected key = value");
+	return l->code;
+}
+
 int config_parse(
 	const char *buf, size_t len, const char *name, struct config **ret, struct error *err)
 {
+	static const char mark[] = "\xef\xbb\xbf"; /* UTF-8's byte order mark */
 	_cleanup_(config_free) struct config *c = NULL;
-	struct loader l = {.name = name, .text = buf, .left = len, .err = err};
+	struct loader l = {0};
+	const char *end = buf + len, *next;
+	int line = 0;
 	int r = config_new(&c);
 
 	if (r)
 		return error_set(err, r, "%s: %s", name, strerror(-r));
 	l.config = c;
-	r = ini_parse_stream(next_line, &l, set_key, &l);
-	if (r > 0 && (!l.code || r < l.error_line))
-		return error_set(err, -EINVAL, "%s:%d: expected key = value", name, r);
-	if (l.code)
-		return l.code;
+	if (len >= strlen(mark) && memcmp(buf, mark, strlen(mark)) == 0)
+		buf += strlen(mark);
+	for (; buf < end && !r; buf = next + 1) {
+		next = memchr(buf, '\n', (size_t)(end - buf));
+		next = next ? next : end;
+		line++;
+		r = parse_line(&l, buf, (size_t)(next - buf));
+	}
 	if (r)
-		return error_set(err, -ENOMEM, "%s: out of memory", name);
+		return error_set(err, r, "%s:%d: %s", name, line, l.what.text);
 	if (c->stale_after_ns && c->stale_after_ns < c->interval_ns)
 		return error_set(err, -EINVAL, "%s: stale_after is shorter than interval", name);
 	*ret = TAKE_PTR(c);
