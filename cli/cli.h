@@ -58,12 +58,36 @@ int cli_usage(const struct cli *cli, const char *format, ...) _printf_(2, 3);
 int cli_option(const struct cli *cli, int argc, char **argv, const char *shorts,
 	const struct option *longs, int *ret_exit);
 
+/* --- figures for people (format.c) ----------------------------------------------------------- */
+/* Returned by value: fputs(cell_bytes(n).text, out). */
+struct cell {
+	char text[40];
+};
+
+struct cell cell_bytes(uint64_t bytes);        /* "0" "512B" "1.5G" "512M": units of 1024 */
+struct cell cell_count(uint64_t n);            /* "99999" "123k" "1.2M": units of 1000 */
+struct cell cell_cores(uint64_t billionths);   /* "0.48" "12.5" "128" */
+struct cell cell_percent(uint64_t billionths); /* "4.8%" "48%" "100%" */
+struct cell cell_duration(uint64_t ns);        /* "35us" "350ms" "1.2s" "45s" "12m30s" "3d4h" */
+struct cell cell_time(uint64_t ns);            /* wall clock, "2024-05-01 12:00:00" local time */
+struct cell cell_bytes_rate(uint64_t per_s);   /* "1.5M/s" */
+struct cell cell_count_rate(uint64_t per_s);   /* "12/s" */
+/* Any metric: absent "-", unlimited `unlimited` ("unlimited"; "max" in tables). */
+struct cell cell_value(const struct metric *m, struct value v, const char *unlimited);
+/* The exact decimal in the base unit, as programs want it: "1.23", "512". */
+struct cell cell_exact(const struct metric *m, struct value v);
+struct cell cell_seconds(uint64_t ns); /* the same for a time */
+
 /* --- the current sample (view.c) ------------------------------------------------------------- */
 struct view {
 	struct snapshot *snapshot;
 	const struct snapshot_info *info;
 	uint64_t age_ns;
 	bool stale;
+	struct interface_row {
+		uint32_t instance;
+		size_t row;
+	} * interfaces; /* by instance, then in the snapshot's order */
 };
 
 /* Opens the snapshot. A negative errno with one sentence (with the next step) in *err. */
@@ -91,32 +115,18 @@ ssize_t view_instances(
 bool instance_matches(const struct snapshot_row *row, const char *pattern,
 	bool (*matches)(const char *pattern, const char *text));
 
-/* The host's name, cleaned; NULL when there is none. The caller frees. */
-char *view_host_name(const struct view *v);
+/* Of the host's row; absent and "" where there is no data or no such row. */
+struct value view_host_value(const struct view *v, unsigned int metric_id);
+struct cell view_host_cell(const struct view *v, unsigned int metric_id);
+const char *view_host_text(const struct view *v, enum snapshot_text text);
+
+/* The interfaces of an instance. Returns how many. */
+size_t view_interfaces(const struct view *v, uint32_t instance, const struct interface_row **ret);
 
 /* Iterates the lines of a text such as TEXT_GROUPS; len is without the newline. */
 #define for_each_line(text, line, len)                                                             \
 	for (const char *line = (text); line && *line && (((len) = strcspn(line, "\n")), true);    \
 		line += (len) + (line[len] == '\n'))
-
-/* --- figures for people (format.c) ----------------------------------------------------------- */
-/* Returned by value: fputs(cell_bytes(n).text, out). */
-struct cell {
-	char text[40];
-};
-
-struct cell cell_bytes(uint64_t bytes);        /* "0" "512B" "1.5G" "512M": units of 1024 */
-struct cell cell_count(uint64_t n);            /* "99999" "123k" "1.2M": units of 1000 */
-struct cell cell_cores(uint64_t billionths);   /* "0.48" "12.5" "128" */
-struct cell cell_percent(uint64_t billionths); /* "4.8%" "48%" "100%" */
-struct cell cell_duration(uint64_t ns);        /* "35us" "350ms" "1.2s" "45s" "12m30s" "3d4h" */
-struct cell cell_time(uint64_t ns);            /* wall clock, "2024-05-01 12:00:00" local time */
-struct cell cell_bytes_rate(uint64_t per_s);   /* "1.5M/s" */
-struct cell cell_count_rate(uint64_t per_s);   /* "12/s" */
-/* Any metric: absent "-", unlimited `unlimited` ("unlimited"; "max" in tables). */
-struct cell cell_value(const struct metric *m, struct value v, const char *unlimited);
-/* The exact decimal in the base unit, as programs want it: "1.23", "512". */
-struct cell cell_exact(const struct metric *m, struct value v);
 
 /* --- texts that containers choose (text.c) --------------------------------------------------- */
 /*

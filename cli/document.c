@@ -36,10 +36,6 @@ static void put_filesystems(struct json_out *j, const struct view *v)
 
 void document_begin(struct json_out *j, const struct view *v)
 {
-	struct snapshot_row host;
-	bool known = v->info->rows[SCOPE_HOST] > 0 &&
-		     snapshot_row(v->snapshot, SCOPE_HOST, 0, &host) == 0;
-
 	json_begin(j, NULL, '{');
 	json_number(j, "schema", JSON_SCHEMA);
 	json_seconds(j, "time", v->info->time_ns);
@@ -48,9 +44,9 @@ void document_begin(struct json_out *j, const struct view *v)
 	json_bool(j, "stale", v->stale);
 	json_line(j);
 	json_begin(j, "host", '{');
-	json_text(j, "name", known ? host.text[TEXT_NAME] : NULL);
-	json_text(j, "kernel", known ? host.text[TEXT_KIND] : NULL);
-	json_lines(j, "notes", known ? host.text[TEXT_NOTES] : NULL);
+	json_text(j, "name", view_host_text(v, TEXT_NAME));
+	json_text(j, "kernel", view_host_text(v, TEXT_KIND));
+	json_lines(j, "notes", view_host_text(v, TEXT_NOTES));
 	/* Without a host row every value is absent, and its key is there all the same. */
 	document_metrics(j, v, SCOPE_HOST, 0);
 	put_filesystems(j, v);
@@ -64,80 +60,6 @@ void document_end(struct json_out *j)
 	json_end(j, ']');
 	json_end(j, '}');
 	putc('\n', j->out);
-}
-
-/* --- interfaces by instance ------------------------------------------------------------------ */
-
-struct interface_order {
-	size_t n;
-	uint32_t *parents; /* ascending */
-	size_t *rows;
-};
-
-struct parent_row {
-	uint32_t parent;
-	size_t row;
-};
-
-static int by_parent(const void *a, const void *b)
-{
-	const struct parent_row *x = a, *y = b;
-
-	if (x->parent != y->parent)
-		return x->parent < y->parent ? -1 : 1;
-	return x->row < y->row ? -1 : x->row > y->row;
-}
-
-struct interface_order *interface_order_new(const struct view *v)
-{
-	size_t n = v->info->rows[SCOPE_INTERFACE];
-	_cleanup_free_ struct parent_row *pairs = calloc(n + 1, sizeof(*pairs));
-	_cleanup_(interface_order_free) struct interface_order *o = calloc(1, sizeof(*o));
-	struct snapshot_row fixed;
-
-	if (!pairs || !o)
-		return NULL;
-	o->parents = calloc(n + 1, sizeof(*o->parents));
-	o->rows = calloc(n + 1, sizeof(*o->rows));
-	if (!o->parents || !o->rows)
-		return NULL;
-	for (size_t row = 0; row < n; row++)
-		if (snapshot_row(v->snapshot, SCOPE_INTERFACE, row, &fixed) == 0)
-			pairs[o->n++] = (struct parent_row){fixed.parent, row};
-	qsort(pairs, o->n, sizeof(*pairs), by_parent);
-	for (size_t i = 0; i < o->n; i++) {
-		o->parents[i] = pairs[i].parent;
-		o->rows[i] = pairs[i].row;
-	}
-	return TAKE_PTR(o);
-}
-
-size_t interface_order_find(
-	const struct interface_order *o, uint32_t instance, const size_t **ret_rows)
-{
-	size_t low = 0, high = o->n, n = 0;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (o->parents[middle] < instance)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	while (low + n < o->n && o->parents[low + n] == instance)
-		n++;
-	*ret_rows = o->rows + low;
-	return n;
-}
-
-void interface_order_free(struct interface_order *o)
-{
-	if (!o)
-		return;
-	free(o->parents);
-	free(o->rows);
-	free(o);
 }
 
 /* --- one instance ---------------------------------------------------------------------------- */
@@ -177,20 +99,19 @@ static void put_limits(struct json_out *j, const struct view *v, const struct ro
 	json_end(j, '}');
 }
 
-static void put_interfaces(struct json_out *j, const struct view *v,
-	const struct interface_order *o, const struct row_match *row)
+static void put_interfaces(struct json_out *j, const struct view *v, uint32_t instance)
 {
-	const size_t *rows;
-	size_t n = interface_order_find(o, row->fixed.index, &rows);
+	const struct interface_row *i;
+	size_t n = view_interfaces(v, instance, &i);
 	struct snapshot_row fixed;
 
 	json_begin(j, "interfaces", '[');
-	for (size_t i = 0; i < n; i++) {
-		if (snapshot_row(v->snapshot, SCOPE_INTERFACE, rows[i], &fixed) < 0)
+	for (; n > 0; n--, i++) {
+		if (snapshot_row(v->snapshot, SCOPE_INTERFACE, i->row, &fixed) < 0)
 			continue;
 		json_begin(j, NULL, '{');
 		json_text(j, "name", fixed.text[TEXT_NAME]);
-		document_metrics(j, v, SCOPE_INTERFACE, rows[i]);
+		document_metrics(j, v, SCOPE_INTERFACE, i->row);
 		json_end(j, '}');
 	}
 	json_end(j, ']');
@@ -211,8 +132,7 @@ static void put_disk(struct json_out *j, const struct snapshot_row *fixed)
 	json_end(j, '}');
 }
 
-void document_instance(struct json_out *j, const struct view *v, const struct interface_order *o,
-	const struct row_match *row)
+void document_instance(struct json_out *j, const struct view *v, const struct row_match *row)
 {
 	const struct snapshot_row *fixed = &row->fixed;
 	char run[17];
@@ -230,7 +150,7 @@ void document_instance(struct json_out *j, const struct view *v, const struct in
 	json_text(j, "run", fixed->run ? run : NULL);
 	json_pairs(j, "cgroup", fixed->text[TEXT_CGROUPS]);
 	put_limits(j, v, row);
-	put_interfaces(j, v, o, row);
+	put_interfaces(j, v, fixed->index);
 	json_bool(j, "network_shared", fixed->flags & SNAPSHOT_NETWORK_SHARED);
 	put_disk(j, fixed);
 	json_lines(j, "notes", fixed->text[TEXT_NOTES]);

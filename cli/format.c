@@ -184,3 +184,10 @@ struct cell cell_exact(const struct metric *m, struct value v)
 		c.text[end] = '\0';
 	return c;
 }
+
+struct cell cell_seconds(uint64_t ns)
+{
+	static const struct metric seconds = {.unit = UNIT_SECONDS};
+
+	return cell_exact(&seconds, value_of(ns));
+}

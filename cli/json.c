@@ -89,9 +89,8 @@ void json_bool(struct json_out *j, const char *key, bool b)
 
 void json_seconds(struct json_out *j, const char *key, uint64_t ns)
 {
-	static const struct metric seconds = {.unit = UNIT_SECONDS};
-
-	json_metric(j, key, &seconds, value_of(ns));
+	element(j, key);
+	fputs(cell_seconds(ns).text, j->out);
 }
 
 void json_metric(struct json_out *j, const char *key, const struct metric *m, struct value v)

@@ -42,16 +42,8 @@ void document_begin(struct json_out *j, const struct view *v);
 /* "metrics": an object of all metrics of a scope. */
 void document_metrics(
 	struct json_out *j, const struct view *v, enum metric_scope scope, size_t row);
-struct interface_order;
-struct interface_order *interface_order_new(const struct view *v);
-/* The rows of an instance's interfaces, in the snapshot's order. */
-size_t interface_order_find(
-	const struct interface_order *o, uint32_t instance, const size_t **ret_rows);
-void interface_order_free(struct interface_order *o);
-DEFINE_CLEANUP(struct interface_order *, interface_order_free)
 /* The value of a "key=value" line, not ended with NUL; NULL when there is none. */
 const char *line_value(const char *text, const char *key, size_t *ret_len);
 /* The members of one instance, without its brackets. */
-void document_instance(struct json_out *j, const struct view *v, const struct interface_order *o,
-	const struct row_match *row);
+void document_instance(struct json_out *j, const struct view *v, const struct row_match *row);
 void document_end(struct json_out *j);

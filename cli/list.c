@@ -1,97 +1,87 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "list.h"
-
 #include <ctype.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
 #include "json.h"
+#include "top-view.h"
+
+/* What `list` prints, whichever form it takes. */
+struct listing {
+	struct view view;
+	struct row_match *rows;
+	size_t n;
+	int form; /* 0: the table, 'j': JSON, 'C': CSV */
+	bool wide, reverse;
+	struct top_column sort;
+};
 
 /*
- * The aligned table. Columns come in by rank as far as the width allows, in this order on the
- * line; what is left over widens names, then the texts at the end.
+ * The table: columns come in by priority as far as the width allows, in this order on the line;
+ * what is left over widens the texts.
  */
-static const struct column columns[] = {
-	{.title = "NAME", .text = TEXT_HANDLE, .is_text = true, .width = 20},
-	{.title = "STATE", .text = TEXT_STATE, .is_text = true, .width = 7, .rank = 7},
-	{.title = "CPU", .metric = {METRIC_CPU_USED_CORES}, .width = 5, .rank = 1},
-	{.title = "LIMIT", .key = "cpu-limit", .metric = {METRIC_CPU_LIMIT}, .width = 5, .rank = 3},
-	{.title = "MEM", .metric = {METRIC_MEMORY_WORKING_SET}, .width = 5, .rank = 1},
-	{.title = "LIMIT",
-		.key = "mem-limit",
-		.metric = {METRIC_MEMORY_LIMIT},
-		.width = 5,
-		.rank = 3},
-	{.title = "MEM%", .metric = {METRIC_MEMORY_USED_RATIO}, .width = 5, .rank = 2},
-	{.title = "PIDS", .metric = {METRIC_PIDS_CURRENT}, .width = 5, .rank = 4},
-	{.title = "DISK", .metric = {METRIC_DISK_USED}, .width = 5, .rank = 5},
-	{.title = "IO",
-		.metric = {METRIC_IO_READ_BYTES, METRIC_IO_WRITE_BYTES},
-		.width = 5,
-		.rank = 8},
-	{.title = "NET",
-		.metric = {METRIC_NETWORK_RECEIVE_BYTES, METRIC_NETWORK_TRANSMIT_BYTES},
-		.width = 5,
-		.rank = 9},
-	{.title = "OOM", .metric = {METRIC_MEMORY_OOM_KILLS}, .width = 5, .rank = 10},
-	{.title = "UPTIME", .metric = {METRIC_UPTIME}, .width = 6, .rank = 6},
-	{.title = "HOSTNAME", .text = TEXT_HOSTNAME, .is_text = true, .width = 16, .rank = 11},
-	{.title = "GROUPS", .text = TEXT_GROUPS, .is_text = true, .width = 12, .rank = 12},
-	{.title = "LXCPATH", .text = TEXT_LXCPATH, .is_text = true, .width = 16, .rank = 13},
-};
-#define RANKS 14
+#define TEXT(t, which, w, p)                                                                       \
+	.title = t, .kind = COLUMN_IS_TEXT, .text = which, .width = w, .most = USHRT_MAX,          \
+	.priority = p
+#define VALUE(t, m, w, p)                                                                          \
+	.title = t, .kind = COLUMN_IS_VALUE, .metric = METRIC_##m, .width = w, .priority = p
+#define SUM(t, m, n, p)                                                                            \
+	.title = t, .kind = COLUMN_IS_SUM, .metric = METRIC_##m, .other = METRIC_##n, .width = 5,  \
+	.priority = p
 
-struct layout {
-	size_t width[ARRAY_SIZE(columns)]; /* 0: not shown */
+static const struct top_column columns[] = {
+	{TEXT("NAME", TEXT_HANDLE, 20, 0)},
+	{TEXT("STATE", TEXT_STATE, 7, 9)},
+	{VALUE("CPU", CPU_USED_CORES, 5, 1)},
+	{VALUE("LIMIT", CPU_LIMIT, 5, 4), .name = "cpu-limit"},
+	{VALUE("MEM", MEMORY_WORKING_SET, 5, 2)},
+	{VALUE("LIMIT", MEMORY_LIMIT, 5, 5), .name = "mem-limit"},
+	{VALUE("MEM%", MEMORY_USED_RATIO, 5, 3)},
+	{VALUE("PIDS", PIDS_CURRENT, 5, 6)},
+	{VALUE("DISK", DISK_USED, 5, 7)},
+	{SUM("IO", IO_READ_BYTES, IO_WRITE_BYTES, 10)},
+	{SUM("NET", NETWORK_RECEIVE_BYTES, NETWORK_TRANSMIT_BYTES, 11)},
+	{VALUE("OOM", MEMORY_OOM_KILLS, 5, 12)},
+	{VALUE("UPTIME", UPTIME, 6, 8)},
+	{TEXT("HOSTNAME", TEXT_HOSTNAME, 16, 13)},
+	{TEXT("GROUPS", TEXT_GROUPS, 12, 14)},
+	{TEXT("LXCPATH", TEXT_LXCPATH, 16, 15)},
 };
+_Static_assert(ARRAY_SIZE(columns) <= COLUMN_COUNT, "the layout has a place for each column");
 
 /* --- sorting --------------------------------------------------------------------------------- */
 
-int list_sort_column(const char *name, struct column *ret)
+static const char *sort_name(const struct top_column *c)
+{
+	return c->name ? c->name : c->title;
+}
+
+static int find_sort_column(const char *name, struct top_column *ret)
 {
 	const struct metric *m = metric_by_name(name);
 
-	for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
-		const char *key = columns[i].key ? columns[i].key : columns[i].title;
-
-		if (strcasecmp(key, name) != 0)
-			continue;
-		*ret = columns[i];
-		return 0;
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
+		if (strcasecmp(sort_name(&columns[i]), name) == 0) {
+			*ret = columns[i];
+			return 0;
+		}
 	if (!m || m->scope != SCOPE_INSTANCE)
 		return -EINVAL;
-	*ret = (struct column){.title = m->name, .metric = {m->id}};
+	*ret = (struct top_column){.kind = COLUMN_IS_VALUE, .metric = m->id};
 	return 0;
 }
 
 static int bad_column(const struct cli *cli, const char *name)
 {
-	_cleanup_free_ char *keys = NULL;
-	size_t size;
-	FILE *out = open_memstream(&keys, &size);
+	char keys[256], *end = keys;
 
-	if (!out)
-		return cli_fail(cli, CLI_FAILED, "out of memory");
-	for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
-		const char *key = columns[i].key ? columns[i].key : columns[i].title;
-
-		fputs(i ? " " : "", out);
-		for (; *key; key++)
-			putc(tolower((unsigned char)*key), out);
-	}
-	fclose(out);
-	return cli_usage(cli, "no column or metric '%s' to sort by; columns: %s", name, keys);
-}
-
-/* Where a column stands for two metrics their sum; an absent one adds nothing. */
-static struct value column_value(const struct view *v, size_t row, const struct column *c)
-{
-	struct value a = snapshot_value(v->snapshot, SCOPE_INSTANCE, row, c->metric[0]);
-
-	if (c->metric[1])
-		value_add(&a, snapshot_value(v->snapshot, SCOPE_INSTANCE, row, c->metric[1]));
-	return a;
+	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
+		end = stpcpy(stpcpy(end, " "), sort_name(&columns[i]));
+	for (char *p = keys; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return cli_usage(cli, "no column or metric '%s' to sort by; columns:%s", name, keys);
 }
 
 /* Absent below all numbers, unlimited above. */
@@ -104,195 +94,159 @@ static int compare_values(struct value a, struct value b)
 	return a.number < b.number ? -1 : a.number > b.number;
 }
 
-struct sorting {
-	const struct view *view;
-	struct column column;
-	bool reverse;
-};
+static struct value sort_value(const struct listing *l, const struct row_match *match)
+{
+	const struct top_model model = {.snapshot = l->view.snapshot};
+
+	return column_value(&l->sort, &model, &(struct top_row){.row = match->row});
+}
 
 static int by_column(const void *a, const void *b, void *data)
 {
 	const struct row_match *x = a, *y = b;
-	const struct sorting *s = data;
-	const struct column *c = &s->column;
+	const struct listing *l = data;
+	enum snapshot_text text = l->sort.text;
 	int order;
 
-	if (c->is_text)
-		order = strcmp(x->fixed.text[c->text], y->fixed.text[c->text]);
+	if (l->sort.kind == COLUMN_IS_TEXT)
+		order = strcmp(x->fixed.text[text], y->fixed.text[text]);
 	else /* the heaviest first */
-		order = compare_values(
-			column_value(s->view, y->row, c), column_value(s->view, x->row, c));
+		order = compare_values(sort_value(l, y), sort_value(l, x));
 	if (order != 0)
-		return s->reverse ? -order : order;
+		return l->reverse ? -order : order;
 	return strcmp(x->fixed.text[TEXT_HANDLE], y->fixed.text[TEXT_HANDLE]);
 }
 
 /* --- the table ------------------------------------------------------------------------------- */
 
-static char *column_text(const struct view *v, const struct row_match *m, const struct column *c)
+static void put_host(const struct listing *l, struct line *line)
 {
-	const char *text = m->fixed.text[c->text];
-	char *clean;
-
-	if (!c->is_text)
-		return strdup(
-			cell_value(metric_by_id(c->metric[0]), column_value(v, m->row, c), "max")
-				.text);
-	clean = c->text == TEXT_GROUPS ? text_join(text) : text_clean(text);
-	if (clean && !*clean) {
-		free(clean);
-		return strdup("-");
-	}
-	return clean;
-}
-
-static size_t longest(const struct listing *l, const struct column *c)
-{
-	size_t width = strlen(c->title);
-
-	for (size_t i = 0; i < l->n; i++) {
-		_cleanup_free_ char *text = column_text(l->view, &l->rows[i], c);
-
-		width = MAX(width, text ? text_width(text) : 0);
-	}
-	return width;
-}
-
-static void lay_out(const struct listing *l, size_t total, bool wide, struct layout *ret)
-{
-	size_t used = 0;
-	bool full = false;
-
-	*ret = (struct layout){0};
-	for (int rank = 0; rank < RANKS && !full; rank++)
-		for (size_t i = 0; i < ARRAY_SIZE(columns) && !full; i++) {
-			size_t need = columns[i].width + (used > 0);
-
-			if (columns[i].rank != rank)
-				continue;
-			full = !wide && used > 0 && used + need > total;
-			if (full)
-				break;
-			used += need;
-			ret->width[i] = columns[i].width;
-		}
-	for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
-		size_t want = columns[i].is_text && ret->width[i] ? longest(l, &columns[i]) : 0;
-		size_t more = want > ret->width[i] ? want - ret->width[i] : 0;
-
-		if (!wide)
-			more = MIN(more, total > used ? total - used : 0);
-		ret->width[i] += more;
-		used += more;
-	}
-}
-
-/* row NULL: the titles. */
-static void put_row(FILE *out, const struct listing *l, const struct layout *layout,
-	const struct row_match *row)
-{
-	const char *separator = "";
-	size_t last = ARRAY_SIZE(columns);
-
-	while (last > 0 && !layout->width[last - 1])
-		last--;
-	for (size_t i = 0; i < last; i++) {
-		const struct column *c = &columns[i];
-		_cleanup_free_ char *text = NULL, *fit = NULL;
-
-		if (!layout->width[i])
-			continue;
-		text = row ? column_text(l->view, row, c) : strdup(c->title);
-		fit = text ? text_fit(text, layout->width[i], !c->is_text) : NULL;
-		if (fit && i == last - 1 && c->is_text) /* no blanks at the end of a line */
-			for (char *end = fit + strlen(fit); end > fit && end[-1] == ' ';)
-				*--end = '\0';
-		fprintf(out, "%s%s", separator, fit ? fit : "?");
-		separator = " ";
-	}
-	putc('\n', out);
-}
-
-static struct cell host_cell(const struct view *v, unsigned int id)
-{
-	return cell_value(
-		metric_by_id(id), snapshot_value(v->snapshot, SCOPE_HOST, 0, id), "unlimited");
-}
-
-static void put_host(const struct cli *cli, const struct listing *l, bool wide)
-{
-	const struct view *v = l->view;
-	struct value total = snapshot_value(v->snapshot, SCOPE_HOST, 0, METRIC_HOST_MEMORY_TOTAL);
-	struct value free =
-		snapshot_value(v->snapshot, SCOPE_HOST, 0, METRIC_HOST_MEMORY_AVAILABLE);
+	const struct view *v = &l->view;
+	struct value total = view_host_value(v, METRIC_HOST_MEMORY_TOTAL);
+	struct value used = value_minus(total, view_host_value(v, METRIC_HOST_MEMORY_AVAILABLE));
 	const struct metric *memory = metric_by_id(METRIC_HOST_MEMORY_TOTAL);
+	const char *host = view_host_text(v, TEXT_NAME);
 	uint32_t all = v->info->rows[SCOPE_INSTANCE];
-	_cleanup_free_ char *host = view_host_name(v), *shown = NULL, *line = NULL, *fit = NULL;
+	_cleanup_free_ char *text = NULL;
+	char shown[32] = "";
 
-	shown = l->n < all ? format_string("%zu of ", l->n) : strdup("");
-	line = format_string("%s: %s%u instance%s, CPU %s of %s, memory %s of %s, %s ago",
-		host ? host : "-", shown ? shown : "", all, all == 1 ? "" : "s",
-		host_cell(v, METRIC_HOST_CPU_USED_CORES).text, host_cell(v, METRIC_HOST_CPUS).text,
-		cell_value(memory, value_minus(total, free), "unlimited").text,
+	if (l->n < all)
+		snprintf(shown, sizeof(shown), "%zu of ", l->n);
+	text = format_string("%s: %s%u instance%s, CPU %s of %s, memory %s of %s, %s ago",
+		*host ? host : "-", shown, all, all == 1 ? "" : "s",
+		view_host_cell(v, METRIC_HOST_CPU_USED_CORES).text,
+		view_host_cell(v, METRIC_HOST_CPUS).text,
+		cell_value(memory, used, "unlimited").text,
 		cell_value(memory, total, "unlimited").text,
 		cell_duration(v->age_ns - v->age_ns % NSEC_PER_SEC).text);
-	if (line && !wide && text_width(line) > (size_t)cli->width)
-		fit = text_fit(line, (size_t)cli->width, false);
-	fprintf(cli->out, "%s\n", fit ? fit : line ? line : "?");
+	line_put(line, ATTRIBUTE_NORMAL, text ? text : "?");
+	line_end(line);
 }
 
-static void list_text(const struct cli *cli, const struct listing *l, bool wide)
+static void put_table(const struct cli *cli, const struct listing *l)
 {
-	_cleanup_free_ char *host = view_host_name(l->view);
-	struct layout layout;
+	const struct top_model model = {.snapshot = l->view.snapshot, .sort = COLUMN_COUNT};
+	struct top_printer printer = {.out = cli->out};
+	struct top_sink sink = top_printer_sink(&printer);
+	struct line line = {.sink = &sink, .width = l->wide ? USHRT_MAX : (size_t)cli->width};
+	size_t longest[ARRAY_SIZE(columns)] = {0};
+	struct top_layout layout;
+	struct top_row row = {0};
 
-	if (l->n == 0) {
-		if (l->view->info->rows[SCOPE_INSTANCE] > 0)
-			fputs("No instance matches.\n", cli->out);
-		else
-			fprintf(cli->out, "No instance is running on %s.\n",
-				host ? host : "this host");
-		return;
+	for (size_t i = 0; i < l->n; i++) {
+		row.fixed = l->rows[i].fixed;
+		column_note_widths(columns, ARRAY_SIZE(columns), &row, longest);
 	}
-	lay_out(l, (size_t)cli->width, wide, &layout);
-	put_host(cli, l, wide);
-	put_row(cli->out, l, &layout, NULL);
-	for (size_t i = 0; i < l->n; i++)
-		put_row(cli->out, l, &layout, &l->rows[i]);
+	top_layout_table(columns, ARRAY_SIZE(columns), longest, line.width, &layout);
+	put_host(l, &line);
+	top_view_titles(&model, &layout, &sink);
+	for (size_t i = 0; i < l->n; i++) {
+		row.fixed = l->rows[i].fixed;
+		row.row = l->rows[i].row;
+		top_view_row(&model, &layout, &row, &sink);
+	}
+}
+
+static void list_text(const struct cli *cli, const struct listing *l)
+{
+	_cleanup_free_ char *host = text_clean(view_host_text(&l->view, TEXT_NAME));
+
+	if (l->n > 0)
+		put_table(cli, l);
+	else if (l->view.info->rows[SCOPE_INSTANCE] > 0)
+		fputs("No instance matches.\n", cli->out);
+	else
+		fprintf(cli->out, "No instance is running on %s.\n",
+			host && *host ? host : "this host");
+}
+
+/* --- CSV ------------------------------------------------------------------------------------- */
+
+/*
+ * RFC 4180's quoting, with the line ends of this system. Groups are joined by commas. Texts stand
+ * as the container wrote them, for programs; only on a terminal are they cleaned. A spreadsheet may
+ * take a name that begins with '=' for a formula: loadcell(1) says so.
+ */
+static void put_csv_text(const struct cli *cli, enum snapshot_text which, const char *s)
+{
+	_cleanup_free_ char *joined = which == TEXT_GROUPS ? join_lines(s) : strdup(s);
+	_cleanup_free_ char *clean = cli->tty && joined ? text_clean(joined) : NULL;
+	const char *quote;
+
+	s = clean ? clean : joined ? joined : "";
+	quote = s[strcspn(s, ",\"\r\n")] ? "\"" : "";
+	fputs(quote, cli->out);
+	for (; *s; s++)
+		fprintf(cli->out, *s == '"' ? "\"%c" : "%c", *s);
+	fputs(quote, cli->out);
+}
+
+static void list_csv(const struct cli *cli, const struct listing *l)
+{
+	static const enum snapshot_text texts[] = {TEXT_HANDLE, TEXT_NAME, TEXT_HOSTNAME,
+		TEXT_GROUPS, TEXT_LXCPATH, TEXT_KIND, TEXT_STATE};
+	const struct snapshot *snapshot = l->view.snapshot;
+	const struct metric *m;
+
+	fputs("time,handle,name,hostname,groups,lxcpath,kind,state,run", cli->out);
+	for_each_metric (SCOPE_INSTANCE, slot, m)
+		fprintf(cli->out, ",%s", m->name);
+	putc('\n', cli->out);
+
+	for (const struct row_match *row = l->rows; row < l->rows + l->n; row++) {
+		fputs(cell_seconds(l->view.info->time_ns).text, cli->out);
+		for (size_t t = 0; t < ARRAY_SIZE(texts); t++) {
+			putc(',', cli->out);
+			put_csv_text(cli, texts[t], row->fixed.text[texts[t]]);
+		}
+		fprintf(cli->out, ",%016" PRIx64, row->fixed.run);
+		for_each_metric (SCOPE_INSTANCE, slot, m) {
+			struct value v = snapshot_value(snapshot, SCOPE_INSTANCE, row->row, m->id);
+
+			fprintf(cli->out, ",%s", cell_exact(m, v).text);
+		}
+		putc('\n', cli->out);
+	}
 }
 
 /* --- the command ----------------------------------------------------------------------------- */
 
-static int list_json(const struct cli *cli, const struct listing *l)
+static void list_json(const struct cli *cli, const struct listing *l)
 {
-	_cleanup_(interface_order_free) struct interface_order *o = interface_order_new(l->view);
 	struct json_out j = {.out = cli->out};
 
-	if (!o)
-		return cli_fail(cli, CLI_FAILED, "out of memory");
-	document_begin(&j, l->view);
+	document_begin(&j, &l->view);
 	for (size_t i = 0; i < l->n; i++) {
 		json_line(&j);
 		json_begin(&j, NULL, '{');
-		document_instance(&j, l->view, o, &l->rows[i]);
+		document_instance(&j, &l->view, &l->rows[i]);
 		json_end(&j, '}');
 	}
 	document_end(&j);
-	return CLI_DONE;
 }
 
-struct list_options {
-	enum {
-		LIST_TEXT,
-		LIST_JSON,
-		LIST_CSV
-	} form;
-	bool wide;
-	struct sorting sorting;
-};
-
 /* -1 to go on, else the exit code. */
-static int list_options(const struct cli *cli, int argc, char **argv, struct list_options *o)
+static int list_options(const struct cli *cli, int argc, char **argv, struct listing *l)
 {
 	static const struct option longs[] = {
 		{"json", no_argument, NULL, 'j'},
@@ -307,20 +261,18 @@ static int list_options(const struct cli *cli, int argc, char **argv, struct lis
 	while ((c = cli_option(cli, argc, argv, "", longs, &exit_code)) != -1)
 		switch (c) {
 		case 'j':
-			o->form = LIST_JSON;
-			break;
 		case 'C':
-			o->form = LIST_CSV;
+			l->form = c;
 			break;
 		case 's':
-			if (list_sort_column(optarg, &o->sorting.column) < 0)
+			if (find_sort_column(optarg, &l->sort) < 0)
 				return bad_column(cli, optarg);
 			break;
 		case 'r':
-			o->sorting.reverse = true;
+			l->reverse = true;
 			break;
 		case 'w':
-			o->wide = true;
+			l->wide = true;
 			break;
 		default:
 			return exit_code;
@@ -330,29 +282,29 @@ static int list_options(const struct cli *cli, int argc, char **argv, struct lis
 
 int list_main(struct cli *cli, int argc, char **argv)
 {
-	_cleanup_(view_close) struct view v = {0};
-	_cleanup_free_ struct row_match *rows = NULL;
-	struct list_options o = {.sorting = {.view = &v, .column = columns[0]}};
-	struct listing l = {.view = &v};
+	struct listing l = {.sort = columns[0]};
 	ssize_t n;
-	int stale, r = list_options(cli, argc, argv, &o);
+	int r = list_options(cli, argc, argv, &l);
 
 	if (r >= 0)
 		return r;
-	stale = view_open(cli, &v);
-	if (!v.snapshot)
-		return stale;
-	n = view_instances(&v, argv + optind, (size_t)(argc - optind), &rows);
-	if (n < 0)
-		return cli_fail(cli, CLI_FAILED, "out of memory");
-	l.rows = rows;
-	l.n = (size_t)n;
-	qsort_r(rows, l.n, sizeof(*rows), by_column, &o.sorting);
-	if (o.form == LIST_JSON)
-		r = list_json(cli, &l);
-	else if (o.form == LIST_CSV)
-		r = list_csv(cli, &l);
-	else
-		list_text(cli, &l, o.wide);
-	return r > 0 ? r : stale;
+	r = view_open(cli, &l.view);
+	if (!l.view.snapshot)
+		return r;
+	n = view_instances(&l.view, argv + optind, (size_t)(argc - optind), &l.rows);
+	if (n >= 0) {
+		l.n = (size_t)n;
+		qsort_r(l.rows, l.n, sizeof(*l.rows), by_column, &l);
+		if (l.form == 'j')
+			list_json(cli, &l);
+		else if (l.form == 'C')
+			list_csv(cli, &l);
+		else
+			list_text(cli, &l);
+	} else {
+		r = cli_fail(cli, CLI_FAILED, "out of memory");
+	}
+	free(l.rows);
+	view_close(&l.view);
+	return r;
 }

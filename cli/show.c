@@ -13,7 +13,6 @@ struct shown {
 	const struct view *view;
 	const struct row_match *all, *row;
 	size_t n;
-	const struct interface_order *interfaces;
 };
 
 static void put_attribute(FILE *out, const char *title, const char *text)
@@ -150,21 +149,21 @@ static void put_disk(const struct shown *s)
 
 static void put_interfaces(const struct shown *s)
 {
-	const size_t *rows;
-	size_t n = interface_order_find(s->interfaces, s->row->fixed.index, &rows);
+	const struct interface_row *i;
+	size_t n = view_interfaces(s->view, s->row->fixed.index, &i);
 	const struct snapshot *snapshot = s->view->snapshot;
 	struct snapshot_row fixed;
 	const struct metric *m;
 
-	for (size_t i = 0; i < n; i++) {
+	for (; n > 0; n--, i++) {
 		_cleanup_free_ char *name = NULL;
 
-		if (snapshot_row(snapshot, SCOPE_INTERFACE, rows[i], &fixed) < 0)
+		if (snapshot_row(snapshot, SCOPE_INTERFACE, i->row, &fixed) < 0)
 			continue;
 		name = text_clean(fixed.text[TEXT_NAME]);
 		fprintf(s->cli->out, "\ninterface %s\n", name ? name : "?");
 		for_each_metric (SCOPE_INTERFACE, slot, m) {
-			struct value v = snapshot_value(snapshot, SCOPE_INTERFACE, rows[i], m->id);
+			struct value v = snapshot_value(snapshot, SCOPE_INTERFACE, i->row, m->id);
 
 			fprintf(s->cli->out, "  %-28s %9s\n", m->name,
 				cell_value(m, v, "unlimited").text);
@@ -194,7 +193,7 @@ static void show_json(const struct shown *s)
 	document_begin(&j, s->view);
 	json_line(&j);
 	json_begin(&j, NULL, '{');
-	document_instance(&j, s->view, s->interfaces, s->row);
+	document_instance(&j, s->view, s->row);
 	json_begin(&j, "others", '[');
 	for (const struct row_match *o = NULL; (o = next_namesake(s, o));) {
 		json_begin(&j, NULL, '{');
@@ -233,11 +232,10 @@ static void show_text(const struct shown *s)
 static int show(const struct cli *cli, const struct view *v, const char *name, bool json)
 {
 	_cleanup_free_ struct row_match *all = NULL;
-	_cleanup_(interface_order_free) struct interface_order *interfaces = interface_order_new(v);
 	ssize_t n = view_instances(v, NULL, 0, &all);
-	struct shown s = {.cli = cli, .view = v, .all = all, .interfaces = interfaces};
+	struct shown s = {.cli = cli, .view = v, .all = all};
 
-	if (n < 0 || !interfaces)
+	if (n < 0)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
 	s.n = (size_t)n;
 	for (size_t i = 0; i < s.n && !s.row; i++)

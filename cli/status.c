@@ -54,17 +54,6 @@ static void problem(struct status *s, int code, const char *next_step, const cha
 	s->exit_code = MAX(s->exit_code, code);
 }
 
-static struct value host_value(const struct status *s, unsigned int id)
-{
-	return s->view.snapshot ? snapshot_value(s->view.snapshot, SCOPE_HOST, 0, id)
-				: value_absent();
-}
-
-static struct cell host_cell(const struct status *s, unsigned int id)
-{
-	return cell_value(metric_by_id(id), host_value(s, id), "unlimited");
-}
-
 /* --- finding out ----------------------------------------------------------------------------- */
 
 static void read_answer(struct status *s)
@@ -122,7 +111,7 @@ static void judge(struct status *s)
 {
 	static const char next[] = "see its log: journalctl -u loadcelld";
 	uint64_t late_ns = 3 * s->cli->config->flush_ns;
-	struct value pending = host_value(s, METRIC_RECENT_PENDING);
+	struct value pending = view_host_value(&s->view, METRIC_RECENT_PENDING);
 	json_t *error_time = json_object_get(s->answer, "last_error_time");
 	json_t *helper;
 	size_t i;
@@ -130,7 +119,7 @@ static void judge(struct status *s)
 
 	for (i = 0; i < ARRAY_SIZE(concerns); i++) {
 		const struct metric *m = metric_by_id(concerns[i]);
-		struct value v = host_value(s, concerns[i]);
+		struct value v = view_host_value(&s->view, concerns[i]);
 
 		if (m->kind == KIND_GAUGE && value_is_number(v) && v.number > 0)
 			problem(s, CLI_FAILED, next, "%s is %s: %s", m->name,
@@ -162,8 +151,8 @@ static void put_line(const struct status *s, const char *title, const char *text
 
 static void put_collector(const struct status *s)
 {
-	struct value start = host_value(s, METRIC_COLLECTOR_START_TIME);
-	struct value cpu = host_value(s, METRIC_COLLECTOR_CPU);
+	struct value start = view_host_value(&s->view, METRIC_COLLECTOR_START_TIME);
+	struct value cpu = view_host_value(&s->view, METRIC_COLLECTOR_CPU);
 	uint64_t now = s->view.snapshot ? s->view.info->time_ns : 0;
 	uint64_t elapsed = value_is_number(start) && now > start.number ? now - start.number : 0;
 	_cleanup_free_ char *version = NULL;
@@ -175,7 +164,8 @@ static void put_collector(const struct status *s)
 		fprintf(s->cli->out,
 			"collector  runs, pid %" JSON_INTEGER_FORMAT ", version %s, since %s\n",
 			json_integer_value(json_object_get(s->answer, "pid")),
-			version ? version : "-", host_cell(s, METRIC_COLLECTOR_START_TIME).text);
+			version ? version : "-",
+			view_host_cell(&s->view, METRIC_COLLECTOR_START_TIME).text);
 	}
 	if (!s->view.snapshot)
 		return;
@@ -183,8 +173,8 @@ static void put_collector(const struct status *s)
 		elapsed && value_is_number(cpu)
 			? cell_percent((uint64_t)((double)cpu.number / (double)elapsed * 1e9)).text
 			: "-",
-		host_cell(s, METRIC_COLLECTOR_RSS).text,
-		host_cell(s, METRIC_COLLECTOR_CYCLE_TIME).text);
+		view_host_cell(&s->view, METRIC_COLLECTOR_RSS).text,
+		view_host_cell(&s->view, METRIC_COLLECTOR_CYCLE_TIME).text);
 }
 
 static void put_data(const struct status *s)
@@ -198,21 +188,23 @@ static void put_data(const struct status *s)
 	fprintf(s->cli->out, "data       %s old%s, sampled every %s; %s cycles, %s missed\n",
 		cell_duration(v->age_ns - v->age_ns % NSEC_PER_SEC).text,
 		v->stale ? " (stale)" : "", cell_duration(v->info->interval_ns).text,
-		host_cell(s, METRIC_COLLECTOR_CYCLES).text,
-		host_cell(s, METRIC_COLLECTOR_MISSED_CYCLES).text);
+		view_host_cell(&s->view, METRIC_COLLECTOR_CYCLES).text,
+		view_host_cell(&s->view, METRIC_COLLECTOR_MISSED_CYCLES).text);
 	fprintf(s->cli->out, "instances  %" PRIu32 "\n", v->info->rows[SCOPE_INSTANCE]);
 	fprintf(s->cli->out, "recent     reaches back %s; the store is %s behind\n",
-		host_cell(s, METRIC_RECENT_SPAN).text, host_cell(s, METRIC_RECENT_PENDING).text);
+		view_host_cell(&s->view, METRIC_RECENT_SPAN).text,
+		view_host_cell(&s->view, METRIC_RECENT_PENDING).text);
 	fprintf(s->cli->out, "store      %s files; %s of %s used\n",
-		host_cell(s, METRIC_STORE_FILES).text, host_cell(s, METRIC_STORE_SIZE).text,
-		host_cell(s, METRIC_STORE_SIZE_LIMIT).text);
+		view_host_cell(&s->view, METRIC_STORE_FILES).text,
+		view_host_cell(&s->view, METRIC_STORE_SIZE).text,
+		view_host_cell(&s->view, METRIC_STORE_SIZE_LIMIT).text);
 }
 
 static void put_concerns(const struct status *s)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(concerns); i++) {
 		const struct metric *m = metric_by_id(concerns[i]);
-		struct value v = host_value(s, concerns[i]);
+		struct value v = view_host_value(&s->view, concerns[i]);
 
 		if (m->kind != KIND_GAUGE && value_is_number(v) && v.number > 0)
 			fprintf(s->cli->out, "counted    %s %s: %s\n", m->name,
@@ -222,13 +214,9 @@ static void put_concerns(const struct status *s)
 
 static void put_host_notes(const struct status *s)
 {
-	struct snapshot_row host;
 	size_t len;
 
-	if (!s->view.snapshot || !s->view.info->rows[SCOPE_HOST] ||
-		snapshot_row(s->view.snapshot, SCOPE_HOST, 0, &host) < 0)
-		return;
-	for_each_line(host.text[TEXT_NOTES], line, len)
+	for_each_line(view_host_text(&s->view, TEXT_NOTES), line, len)
 	{
 		_cleanup_free_ char *clean = text_clean_n(line, len);
 

@@ -19,6 +19,11 @@ enum mode {
 	MODE_HELP
 };
 
+/* What is scrolled: the table's rows, or the lines of a page. */
+struct scroll {
+	size_t first, rows, total;
+};
+
 struct screen {
 	struct top *top;
 	struct top_model *m;
@@ -32,8 +37,8 @@ struct screen {
 	/* The cursor stays on the first line until it is moved; then it stays with its instance. */
 	bool following;
 	uint32_t selected;
-	size_t at, first, rows;                   /* in the table */
-	size_t page_first, page_rows, page_total; /* of details and help */
+	size_t at; /* in the table */
+	struct scroll table, page;
 
 	int y, height; /* while drawing */
 	bool reverse;
@@ -136,97 +141,101 @@ static void screen_end_line(void *data)
 		move(s->y, 0);
 }
 
+static size_t rows_left(const struct screen *s)
+{
+	return s->height > s->y ? (size_t)(s->height - s->y) : 1;
+}
+
+/* Not beyond the end. */
+static void scroll_limit(struct scroll *v)
+{
+	v->first = MIN(v->first, v->total > v->rows ? v->total - v->rows : 0);
+}
+
 static void draw_table(struct screen *s, size_t width, const struct top_sink *sink)
 {
+	struct scroll *v = &s->table;
 	struct top_layout layout;
 
 	top_layout_for(s->m, width, &layout);
 	top_view_titles(s->m, &layout, sink);
-	s->rows = s->height > s->y ? (size_t)(s->height - s->y) : 1;
-	if (s->at < s->first)
-		s->first = s->at;
-	if (s->at >= s->first + s->rows)
-		s->first = s->at - s->rows + 1;
-	if (s->first + s->rows > s->m->shown_count)
-		s->first = s->m->shown_count > s->rows ? s->m->shown_count - s->rows : 0;
-	for (size_t i = s->first; i < s->m->shown_count && i < s->first + s->rows; i++) {
+	v->rows = rows_left(s);
+	v->total = s->m->shown_count;
+	v->first = MIN(v->first, s->at);
+	if (s->at >= v->first + v->rows)
+		v->first = s->at - v->rows + 1;
+	scroll_limit(v);
+	for (size_t i = v->first; i < v->total && i < v->first + v->rows; i++) {
 		s->reverse = i == s->at;
 		top_view_row(s->m, &layout, s->m->shown[i], sink);
-		s->reverse = false;
 	}
-}
-
-static const struct top_row *selected_row(const struct screen *s)
-{
-	for (size_t i = 0; i < s->m->all_count; i++)
-		if (s->m->all[i].index == s->selected)
-			return &s->m->all[i];
-	return NULL;
+	s->reverse = false;
 }
 
 static size_t draw_page_once(struct screen *s, size_t width, const struct top_sink *sink)
 {
-	const struct top_row *r;
-
 	if (s->mode == MODE_HELP)
-		return top_view_help(width, s->page_first, s->page_rows, sink);
-	r = selected_row(s);
-	if (r)
-		return top_view_details(s->m, r, width, s->page_first, s->page_rows, sink);
+		return top_view_help(width, s->page.first, s->page.rows, sink);
+	for (size_t i = 0; i < s->m->all_count; i++)
+		if (s->m->all[i].index == s->selected)
+			return top_view_details(
+				s->m, &s->m->all[i], width, s->page.first, s->page.rows, sink);
 	screen_put(s, ATTRIBUTE_STRONG, "The instance has ended. Esc leaves.");
-	screen_end_line(s);
 	return 1;
 }
 
 static void draw_page(struct screen *s, size_t width, const struct top_sink *sink)
 {
+	size_t first = s->page.first;
 	int y = s->y;
 
-	s->page_rows = s->height > s->y ? (size_t)(s->height - s->y) : 1;
-	s->page_total = draw_page_once(s, width, sink);
-	if (s->page_first + s->page_rows <= s->page_total || !s->page_first)
+	s->page.rows = rows_left(s);
+	s->page.total = draw_page_once(s, width, sink);
+	scroll_limit(&s->page);
+	if (s->page.first == first)
 		return;
-	/* Scrolled beyond the end, or the page shrank. */
-	s->page_first = s->page_total > s->page_rows ? s->page_total - s->page_rows : 0;
+	/* It was scrolled beyond the end, or the page shrank. */
 	s->y = y;
 	move(y, 0);
 	clrtobot();
 	draw_page_once(s, width, sink);
 }
 
+static void draw_status(struct screen *s, size_t width, const struct top_sink *sink)
+{
+	const struct scroll *v = s->mode == MODE_TABLE ? &s->table : &s->page;
+	struct top_status status = {.typing = s->typing,
+		.paused = s->paused,
+		.first = v->first,
+		.lines = v->rows,
+		.total = v->total,
+		.delay_ns = s->delay_ns};
+
+	s->y = s->height++;
+	move(s->y, 0);
+	top_view_status(s->m, width, &status, sink);
+}
+
 static void draw(struct screen *s)
 {
 	struct top_sink sink = {screen_put, screen_end_line, s};
-	int height = getmaxy(stdscr), width = getmaxx(stdscr);
-	bool has_status = height >= 6;
+	int height = getmaxy(stdscr);
+	size_t width = (size_t)getmaxx(stdscr);
+	bool all = height >= 6; /* else there is room for rows only */
 
-	if (height < 1 || width < 1)
-		return;
 	erase();
 	move(0, 0);
 	s->y = 0;
-	s->height = height - has_status;
-	if (height >= 6)
-		top_view_header(s->m, (size_t)width, height < 16 || s->mode != MODE_TABLE, &sink);
-	top_view_banner(s->m, (size_t)width, &sink);
+	s->height = height - all;
+	if (all)
+		top_view_header(s->m, width, height < 16 || s->mode != MODE_TABLE, &sink);
+	top_view_banner(s->m, width, &sink);
 	if (s->mode != MODE_TABLE)
-		draw_page(s, (size_t)width, &sink);
+		draw_page(s, width, &sink);
 	else if (s->m->snapshot)
-		draw_table(s, (size_t)width, &sink);
-	if (has_status) {
-		bool table = s->mode == MODE_TABLE;
-		struct top_status status = {.typing = s->typing,
-			.paused = s->paused,
-			.first = table ? s->first : s->page_first,
-			.lines = table ? s->rows : s->page_rows,
-			.total = table ? s->m->shown_count : s->page_total,
-			.delay_ns = s->delay_ns};
-
-		s->y = height - 1;
-		s->height = height;
-		move(s->y, 0);
-		top_view_status(s->m, (size_t)width, &status, &sink);
-	}
+		draw_table(s, width, &sink);
+	if (all)
+		draw_status(s, width, &sink);
 	refresh();
 }
 
@@ -254,68 +263,67 @@ static void select_at(struct screen *s, size_t at)
 	s->following = s->at > 0;
 }
 
-static size_t moved(size_t from, long by)
-{
-	if (by < 0)
-		return from > (size_t)-by ? from - (size_t)-by : 0;
-	return from + (size_t)by;
-}
+/* --- keys ------------------------------------------------------------------------------------- */
 
-static void scroll_by(struct screen *s, long by)
+/* What is no character, KEY_UP and so on, is negative here: their numbers are characters, too. */
+#define KEY_ESCAPE 27
+#define CTRL_L     12
+
+static void scroll_by(struct screen *s, bool up, size_t by)
 {
+	size_t *at = s->mode == MODE_TABLE ? &s->at : &s->page.first;
+	size_t to = !up ? *at + by : *at > by ? *at - by : 0;
+
 	if (s->mode == MODE_TABLE)
-		select_at(s, moved(s->at, by));
+		select_at(s, to);
 	else
-		s->page_first = moved(s->page_first, by);
+		*at = to;
 }
 
-static bool scroll_key(struct screen *s, wint_t key)
+static bool scroll_key(struct screen *s, int key)
 {
-	long page = (long)(s->mode == MODE_TABLE ? s->rows : s->page_rows);
-	long all = (long)(s->m->all_count + s->page_total);
+	size_t page = s->mode == MODE_TABLE ? s->table.rows : s->page.rows;
+	size_t all = s->m->all_count + s->page.total;
 
 	switch (key) {
-	case KEY_UP:
-		scroll_by(s, -1);
+	case -KEY_UP:
+	case -KEY_DOWN:
+		scroll_by(s, key == -KEY_UP, 1);
 		return true;
-	case KEY_DOWN:
-		scroll_by(s, 1);
+	case -KEY_PPAGE:
+	case -KEY_NPAGE:
+		scroll_by(s, key == -KEY_PPAGE, page);
 		return true;
-	case KEY_PPAGE:
-		scroll_by(s, -page);
-		return true;
-	case KEY_NPAGE:
-		scroll_by(s, page);
-		return true;
-	case KEY_HOME:
-		scroll_by(s, -all);
-		return true;
-	case KEY_END:
-		scroll_by(s, all);
+	case -KEY_HOME:
+	case -KEY_END:
+		scroll_by(s, key == -KEY_HOME, all);
 		return true;
 	}
 	return false;
 }
 
-/* --- keys ------------------------------------------------------------------------------------- */
-
-#define KEY_ESCAPE 27
-
-static void change_delay(struct screen *s, int by)
+/* To the next longer or shorter delay. */
+static void change_delay(struct screen *s, bool longer)
 {
 	static const unsigned int milliseconds[] = {
 		200, 500, 1000, 2000, 5000, 10000, 30000, 60000};
 	const size_t n = ARRAY_SIZE(milliseconds);
-	size_t i = 0;
 
-	while (i < n - 1 && milliseconds[i] * UINT64_C(1000000) < s->delay_ns)
-		i++;
-	if (by > 0 && milliseconds[i] * UINT64_C(1000000) <= s->delay_ns)
-		i = MIN(i + 1, n - 1);
-	else if (by < 0 && i)
-		i--;
-	s->delay_ns = milliseconds[i] * UINT64_C(1000000);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t step = milliseconds[longer ? i : n - 1 - i] * UINT64_C(1000000);
+
+		if (longer ? step > s->delay_ns : step < s->delay_ns) {
+			s->delay_ns = step;
+			break;
+		}
+	}
 	s->next_ns = 0;
+}
+
+static void rearrange(struct screen *s)
+{
+	top_model_arrange(s->m);
+	find_selected(s);
 }
 
 static void filter_append(char *filter, wchar_t c)
@@ -330,35 +338,22 @@ static void filter_append(char *filter, wchar_t c)
 	filter[len + n] = '\0';
 }
 
-static void filter_key(struct screen *s, wint_t key, bool function)
+static void filter_key(struct screen *s, int key)
 {
 	char *filter = s->m->filter;
 	size_t len = strlen(filter);
 
-	if (key == KEY_ESCAPE && !function) {
+	s->typing = key != KEY_ESCAPE && key != '\r';
+	if (key == KEY_ESCAPE) {
 		filter[0] = '\0';
-		s->typing = false;
-	} else if (key == '\r' || key == '\n' || (function && key == KEY_ENTER)) {
-		s->typing = false;
-	} else if (key == 127 || key == 8 || (function && key == KEY_BACKSPACE)) {
+	} else if (key == '\b') {
 		while (len && (filter[len - 1] & 0xc0) == 0x80) /* the tail of a UTF-8 character */
 			len--;
 		filter[len ? len - 1 : 0] = '\0';
-	} else if (!function && key >= ' ') {
+	} else if (key >= ' ') {
 		filter_append(filter, (wchar_t)key);
 	}
-	top_model_arrange(s->m);
-	find_selected(s);
-}
-
-static void sort_key(struct screen *s, wint_t key)
-{
-	for (size_t i = 0; i < COLUMN_COUNT; i++) {
-		if (key != (wint_t)top_columns[i].key)
-			continue;
-		top_model_sort_by(s->m, (enum top_column_id)i);
-		find_selected(s);
-	}
+	rearrange(s);
 }
 
 static void open_page(struct screen *s, enum mode mode)
@@ -370,78 +365,73 @@ static void open_page(struct screen *s, enum mode mode)
 		s->following = true;
 	}
 	s->mode = mode;
-	s->page_first = 0;
+	s->page.first = 0;
 }
 
-static void table_key(struct screen *s, wint_t key)
+static void table_key(struct screen *s, int key)
 {
 	switch (key) {
 	case 'q':
 		s->quit = true;
-		break;
-	case 'h':
-	case '?':
-		open_page(s, MODE_HELP);
-		break;
+		return;
 	case '/':
 		s->typing = true;
-		break;
+		return;
 	case KEY_ESCAPE:
 		s->m->filter[0] = '\0';
-		top_model_arrange(s->m);
-		find_selected(s);
-		break;
+		rearrange(s);
+		return;
 	case '\r':
-	case '\n':
 		open_page(s, MODE_DETAILS);
-		break;
-	default:
-		sort_key(s, key);
+		return;
 	}
+	for (size_t i = 0; i < COLUMN_COUNT; i++)
+		if (key == top_columns[i].key) {
+			top_model_sort_by(s->m, (enum top_column_id)i);
+			find_selected(s);
+		}
 }
 
-static void page_key(struct screen *s, wint_t key)
+static void any_key(struct screen *s, int key)
 {
-	if (key == KEY_ESCAPE || key == 'q' || key == '\r' || key == '\n' ||
-		(s->mode == MODE_HELP && (key == 'h' || key == '?')))
-		s->mode = MODE_TABLE;
-	else if (key == 'h' || key == '?')
-		open_page(s, MODE_HELP);
-}
-
-static void any_key(struct screen *s, wint_t key, bool function)
-{
-	if (function && key == KEY_RESIZE)
-		return; /* drawn anew after every key */
 	if (s->typing) {
-		filter_key(s, key, function);
+		filter_key(s, key);
 		return;
 	}
-	if (function) {
-		if (!scroll_key(s, key) && key == KEY_ENTER)
-			any_key(s, '\r', false);
+	if (scroll_key(s, key))
 		return;
-	}
 	switch (key) {
 	case ' ':
 		s->paused = !s->paused;
 		break;
 	case '+':
 	case '=':
-		change_delay(s, 1);
-		break;
 	case '-':
-		change_delay(s, -1);
+		change_delay(s, key != '-');
 		break;
-	case 12: /* Ctrl-L */
+	case CTRL_L:
 		clearok(stdscr, TRUE);
+		break;
+	case 'h':
+	case '?':
+		open_page(s, s->mode == MODE_HELP ? MODE_TABLE : MODE_HELP);
 		break;
 	default:
 		if (s->mode == MODE_TABLE)
 			table_key(s, key);
-		else
-			page_key(s, key);
+		else if (key == KEY_ESCAPE || key == 'q' || key == '\r')
+			s->mode = MODE_TABLE;
 	}
+}
+
+/* One key however the terminal sends it. */
+static int plain_key(wint_t key, bool function)
+{
+	if (key == '\n' || (function && key == KEY_ENTER))
+		return '\r';
+	if (key == 127 || (function && key == KEY_BACKSPACE))
+		return '\b';
+	return function ? -(int)key : (int)key;
 }
 
 /* --- the loop --------------------------------------------------------------------------------- */
@@ -460,7 +450,7 @@ static void screen_wait(struct screen *s)
 	if (r > 0 && (fds[1].revents || (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))))
 		s->quit = true;
 	while (!s->quit && (r = get_wch(&key)) != ERR)
-		any_key(s, key, r == KEY_CODE_YES);
+		any_key(s, plain_key(key, r == KEY_CODE_YES)); /* KEY_RESIZE only draws anew */
 }
 
 int top_screen_run(struct top *t)

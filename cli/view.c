@@ -4,6 +4,57 @@
 #include <fnmatch.h>
 #include <string.h>
 
+static int by_instance(const void *a, const void *b)
+{
+	const struct interface_row *x = a, *y = b;
+
+	if (x->instance != y->instance)
+		return x->instance < y->instance ? -1 : 1;
+	return x->row < y->row ? -1 : x->row > y->row;
+}
+
+static int read_interfaces(struct view *v)
+{
+	size_t rows = v->info->rows[SCOPE_INTERFACE];
+	struct snapshot_row fixed;
+
+	v->interfaces = calloc(rows + 1, sizeof(*v->interfaces));
+	if (!v->interfaces)
+		return -ENOMEM;
+	for (size_t row = 0; row < rows; row++)
+		if (snapshot_row(v->snapshot, SCOPE_INTERFACE, row, &fixed) == 0)
+			v->interfaces[row] = (struct interface_row){fixed.parent, row};
+	qsort(v->interfaces, rows, sizeof(*v->interfaces), by_instance);
+	return 0;
+}
+
+size_t view_interfaces(const struct view *v, uint32_t instance, const struct interface_row **ret)
+{
+	size_t low = 0, high = v->info->rows[SCOPE_INTERFACE], n = 0;
+	size_t end = high;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (v->interfaces[middle].instance < instance)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret = v->interfaces + low;
+	while (low + n < end && (*ret)[n].instance == instance)
+		n++;
+	return n;
+}
+
+void view_close(struct view *v)
+{
+	if (v->snapshot)
+		snapshot_close(v->snapshot);
+	free(v->interfaces);
+	*v = (struct view){0};
+}
+
 int view_load(const struct config *config, struct view *v, struct error *err)
 {
 	_cleanup_free_ char *path = config_run_path(config, "snapshot");
@@ -26,16 +77,13 @@ int view_load(const struct config *config, struct view *v, struct error *err)
 	if (r < 0)
 		return r;
 	v->info = snapshot_info(v->snapshot);
+	if (read_interfaces(v) < 0) {
+		view_close(v);
+		return error_set(err, -ENOMEM, "out of memory");
+	}
 	v->age_ns = snapshot_age_ns(v->snapshot);
 	v->stale = v->age_ns > config_stale_after_ns(config, v->info->interval_ns);
 	return 0;
-}
-
-void view_close(struct view *v)
-{
-	if (v->snapshot)
-		snapshot_close(v->snapshot);
-	*v = (struct view){0};
 }
 
 void view_stale_sentence(const struct view *v, struct error *ret)
@@ -59,14 +107,22 @@ int view_open(const struct cli *cli, struct view *v)
 	return cli_fail(cli, CLI_STALE, "%s", err.text);
 }
 
-char *view_host_name(const struct view *v)
+struct value view_host_value(const struct view *v, unsigned int metric_id)
+{
+	return v->snapshot ? snapshot_value(v->snapshot, SCOPE_HOST, 0, metric_id) : value_absent();
+}
+
+struct cell view_host_cell(const struct view *v, unsigned int metric_id)
+{
+	return cell_value(metric_by_id(metric_id), view_host_value(v, metric_id), "unlimited");
+}
+
+const char *view_host_text(const struct view *v, enum snapshot_text text)
 {
 	struct snapshot_row host;
 
-	if (v->info->rows[SCOPE_HOST] == 0 || snapshot_row(v->snapshot, SCOPE_HOST, 0, &host) < 0 ||
-		!*host.text[TEXT_NAME])
-		return NULL;
-	return text_clean(host.text[TEXT_NAME]);
+	return v->snapshot && snapshot_row(v->snapshot, SCOPE_HOST, 0, &host) == 0 ? host.text[text]
+										   : "";
 }
 
 bool instance_matches(const struct snapshot_row *row, const char *pattern,
