@@ -5,7 +5,8 @@
 #include "walk-watch.h"
 
 #define PROBE_NS     (60 * NSEC_PER_SEC)
-#define YOUNG_NS     (5 * NSEC_PER_SEC) /* between the first probes, while it may still pivot */
+#define GATHER_NS    (NSEC_PER_SEC / 10) /* many may come at once: one child for all */
+#define YOUNG_NS     (5 * NSEC_PER_SEC)  /* between the first probes, while it may still pivot */
 #define YOUNG_PROBES 3
 #define RETRY_NS     (60 * NSEC_PER_SEC)
 #define PAUSE_MAX_NS (3600 * NSEC_PER_SEC)
@@ -65,7 +66,10 @@ int watch_add(struct watch_list *l, const struct walk_target *t, size_t max)
 		l->watch = grown;
 		l->size = size;
 	}
-	l->watch[l->len++] = (struct watch){.target = *t};
+	l->watch[l->len++] = (struct watch){
+		.target = *t,
+		.probe_due_ns = now_ns(CLOCK_MONOTONIC) + GATHER_NS,
+	};
 	return 0;
 }
 
