@@ -12,38 +12,31 @@
 #define INDEX_FILE_MAX  ((off_t)1 << 30)
 #define INDEX_LINES_MAX ((size_t)2 * INDEX_ENTRIES_MAX) /* what a load may take into memory */
 
-/* A text that is not UTF-8 cannot stand in JSON; then all texts of the line are encoded. */
-static json_t *text_of(const char *text, bool percent)
+static json_t *pack_entry(const struct index_entry *e, const char *lxcpath, const char *name,
+	const char *handle, const char *context)
 {
-	char encoded[3 * PATH_MAX + 1];
-
-	if (!percent)
-		return json_string(text);
-	percent_encode(text, encoded, sizeof(encoded) - 1);
-	return json_string(encoded);
-}
-
-static bool is_utf8(const char *text)
-{
-	json_t *j = json_string(text);
-
-	json_decref(j);
-	return j != NULL;
-}
-
-static json_t *entry_to_json(const struct index_entry *e)
-{
-	const bool percent = !is_utf8(e->lxcpath) || !is_utf8(e->name);
 	char run[17];
-	json_t *o;
 
 	snprintf(run, sizeof(run), "%" PRIx64, e->run);
-	o = json_pack("{s:I, s:o, s:o, s:o, s:o, s:s, s:I, s:I}", "number", (json_int_t)e->number,
-		"lxcpath", text_of(e->lxcpath, percent), "name", text_of(e->name, percent),
-		"handle", text_of(e->handle, percent), "context", text_of(e->context, percent),
-		"run", run, "starts", (json_int_t)e->starts, "last_seen",
+	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "number",
+		(json_int_t)e->number, "lxcpath", lxcpath, "name", name, "handle", handle,
+		"context", context, "run", run, "starts", (json_int_t)e->starts, "last_seen",
 		(json_int_t)e->last_seen_s);
-	if (o && percent && json_object_set_new(o, "percent", json_true())) {
+}
+
+/* A text that is not UTF-8 cannot stand in JSON; then all texts of the line are encoded. */
+static json_t *entry_to_json(const struct index_entry *e)
+{
+	json_t *o = pack_entry(e, e->lxcpath, e->name, e->handle, e->context);
+	const char *const text[] = {e->lxcpath, e->name, e->handle, e->context};
+	char encoded[4][3 * PATH_MAX + 1];
+
+	if (o)
+		return o;
+	for (size_t i = 0; i < 4; i++)
+		percent_encode(text[i], encoded[i], sizeof(encoded[i]) - 1);
+	o = pack_entry(e, encoded[0], encoded[1], encoded[2], encoded[3]);
+	if (o && json_object_set_new(o, "percent", json_true())) {
 		json_decref(o);
 		return NULL;
 	}
@@ -68,48 +61,43 @@ static int write_lines(const struct index *x, FILE *f)
 	return r;
 }
 
-struct candidate {
-	uint64_t last_seen_s;
-	size_t position;
-};
-
-static int compare_candidates(const void *a, const void *b)
+static int longest_unseen_first(const void *a, const void *b)
 {
-	const struct candidate *x = a, *y = b;
+	const struct index_item *x = *(struct index_item *const *)a,
+				*y = *(struct index_item *const *)b;
 
-	if (x->last_seen_s != y->last_seen_s)
-		return x->last_seen_s < y->last_seen_s ? -1 : 1;
-	return x->position < y->position ? -1 : 1;
+	if (x->e.last_seen_s != y->e.last_seen_s)
+		return x->e.last_seen_s < y->e.last_seen_s ? -1 : 1;
+	return x->e.number < y->e.number ? -1 : 1;
 }
 
 /* Drops the entries longest unseen, as many as are beyond the cap, but no live one. */
 static int drop_oldest(struct index *x, bool (*live)(void *data, uint32_t number), void *data)
 {
 	const size_t excess = x->count > INDEX_ENTRIES_MAX ? x->count - INDEX_ENTRIES_MAX : 0;
-	_cleanup_free_ struct candidate *candidates = NULL;
+	_cleanup_free_ struct index_item **candidates = NULL;
 	size_t n = 0, kept = 0;
 
 	if (!excess)
 		return 0;
-	candidates = calloc(x->count, sizeof(*candidates));
+	candidates = calloc(x->count, sizeof(struct index_item *));
 	if (!candidates)
 		return -ENOMEM;
 	for (size_t i = 0; i < x->count; i++) {
-		const struct index_entry *e = &x->all[i]->e;
-
-		if (!live || !live(data, e->number))
-			candidates[n++] = (struct candidate){e->last_seen_s, i};
+		if (!live || !live(data, x->all[i]->e.number))
+			candidates[n++] = x->all[i];
 	}
-	qsort(candidates, n, sizeof(*candidates), compare_candidates);
-	for (size_t i = 0; i < MIN(n, excess); i++) {
-		index_drop_entry(x, x->all[candidates[i].position]);
-		x->all[candidates[i].position] = NULL;
-	}
+	qsort(candidates, n, sizeof(struct index_item *), longest_unseen_first);
+	n = MIN(n, excess);
+	for (size_t i = 0; i < n; i++)
+		candidates[i]->dropped = true;
 	for (size_t i = 0; i < x->count; i++) {
-		if (x->all[i])
+		if (!x->all[i]->dropped)
 			x->all[kept++] = x->all[i];
 	}
 	x->count = kept;
+	for (size_t i = 0; i < n; i++)
+		index_drop_entry(x, candidates[i]);
 	return 0;
 }
 
@@ -141,62 +129,34 @@ int index_save(struct index *x, bool (*live)(void *data, uint32_t number), void 
 	return 0;
 }
 
-/* A text of a line into a buffer of PATH_MAX, decoded where the line says so. */
-static int take_text(const char *text, bool percent, char *buf)
-{
-	if (percent)
-		return percent_decode(text, buf, PATH_MAX);
-	if (strlen(text) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	memcpy(buf, text, strlen(text) + 1);
-	return 0;
-}
-
-/* The numbers of a line are checked here, and that its handle is one that index_assign() makes. */
-static int add_loaded(struct index *x, const char *lxcpath, const char *name_text,
-	const char *handle, json_int_t number, struct entry **ret)
-{
-	const struct name *name = index_find_name(x, name_text);
-	const bool plain = strcmp(handle, name_text) == 0;
-
-	if (number < 1 || number > INDEX_NUMBER_MAX || !index_lengths_ok(lxcpath, name_text))
-		return -EINVAL;
-	if (index_find_key(x, lxcpath, name_text) || index_find_number(x, (uint32_t)number))
-		return -EEXIST;
-	if (plain && (strchr(name_text, '~') || (name && name->owner)))
-		return -EEXIST;
-	if (x->count >= INDEX_LINES_MAX)
-		return -E2BIG;
-	*ret = index_make_entry(x, lxcpath, name_text, (uint32_t)number, plain);
-	return *ret ? 0 : -ENOMEM;
-}
-
 static int load_entry(struct index *x, json_t *o)
 {
-	const char *lxcpath, *name, *handle, *context, *run;
-	char lxcpath_buf[PATH_MAX], name_buf[PATH_MAX], handle_buf[PATH_MAX];
+	const char *text[3], *context, *run; /* lxcpath, name, handle */
 	json_int_t number, starts, last_seen;
-	int percent = 0;
-	struct entry *e;
-	char *end;
-	int r;
+	char decoded[3][PATH_MAX];
+	struct index_item *e = NULL;
+	int percent = 0, r;
 
 	if (json_unpack(o, "{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s?b}", "number", &number,
-		    "lxcpath", &lxcpath, "name", &name, "handle", &handle, "context", &context,
+		    "lxcpath", &text[0], "name", &text[1], "handle", &text[2], "context", &context,
 		    "run", &run, "starts", &starts, "last_seen", &last_seen, "percent", &percent))
 		return -EINVAL;
-	if (take_text(lxcpath, percent, lxcpath_buf) || take_text(name, percent, name_buf) ||
-		take_text(handle, percent, handle_buf) || starts < 0 || last_seen < 0)
+	if (number < 1 || number > INDEX_NUMBER_MAX || starts < 0 || last_seen < 0 || !*run ||
+		strlen(run) > 16 || run[strspn(run, "0123456789abcdef")] ||
+		x->count >= INDEX_LINES_MAX)
 		return -EINVAL;
-	if (strspn(run, "0123456789abcdef") != strlen(run) || !*run || strlen(run) > 16)
-		return -EINVAL;
-	r = add_loaded(x, lxcpath_buf, name_buf, handle_buf, number, &e);
+	for (size_t i = 0; percent && i < 3; i++) {
+		if (percent_decode(text[i], decoded[i], PATH_MAX))
+			return -EINVAL;
+		text[i] = decoded[i];
+	}
+	r = index_make_entry(x, text[0], text[1], (uint32_t)number, !strcmp(text[2], text[1]), &e);
 	if (r)
 		return r;
-	e->e.run = strtoull(run, &end, 16);
+	e->e.run = strtoull(run, NULL, 16);
 	e->e.starts = (uint64_t)starts;
 	e->e.last_seen_s = e->saved_seen_s = (uint64_t)last_seen;
-	if (strcmp(e->e.handle, handle_buf) == 0)
+	if (strcmp(e->e.handle, text[2]) == 0)
 		return 0;
 	x->count--; /* NAME~OTHER: nobody has made such a handle */
 	index_drop_entry(x, e);
@@ -250,21 +210,19 @@ static int keep_damaged(const struct index *x, const struct load *l, struct erro
 	_cleanup_free_ char *aside = NULL;
 	const time_t now = time(NULL);
 	struct tm tm;
+	bool kept;
 
 	gmtime_r(&now, &tm);
 	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
 	aside = format_string("%s.damaged-%s", x->path, stamp);
 	if (!aside)
 		return -ENOMEM;
-	if (link(x->path, aside) < 0 && errno != EEXIST)
-		return error_set(err, 1,
-			"%s is damaged: %zu of its instances could be read, %zu lines could not, "
-			"and it could not be kept as %s: %m",
-			x->path, x->count, l->damaged, aside);
+	kept = link(x->path, aside) == 0 || errno == EEXIST;
 	return error_set(err, 1,
-		"%s is damaged: %zu of its instances could be read, %zu lines could not; it was "
-		"kept as %s",
-		x->path, x->count, l->damaged, aside);
+		"%s is damaged: %zu of its instances could be read, %zu lines could not; it %s "
+		"%s%s%s",
+		x->path, x->count, l->damaged, kept ? "was kept as" : "could not be kept as", aside,
+		kept ? "" : ": ", kept ? "" : strerror(errno));
 }
 
 static int load_file(struct index *x, FILE *f, struct error *err)

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <search.h>
 #include <string.h>
 #include <time.h>
 
@@ -12,303 +13,193 @@
 #define CONTEXT_MAX 32   /* octets of an SNMP context, RFC 3415 */
 #define SEEN_STEP_S 3600 /* last_seen alone is worth a write after so long */
 
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-
-static int table_grow(struct table *t)
+static int by_key(const void *a, const void *b)
 {
-	size_t size = t->size ? t->size * 2 : 64;
-	struct node **buckets = calloc(size, sizeof(struct node *));
+	const struct index_entry *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
 
-	if (!buckets)
-		return t->size ? 0 : -ENOMEM; /* longer chains work as well */
-	for (size_t i = 0; i < t->size; i++) {
-		for (struct node *n = t->buckets[i], *next; n; n = next) {
-			struct node **slot = &buckets[n->hash & (size - 1)];
-
-			next = n->next;
-			n->next = *slot;
-			*slot = n;
-		}
-	}
-	free(t->buckets);
-	t->buckets = buckets;
-	t->size = size;
-	return 0;
+	return order ? order : strcmp(x->lxcpath, y->lxcpath);
 }
 
-/* Makes sure that table_add() has a bucket to put one more node into. */
-static int table_reserve(struct table *t)
+static int by_number(const void *a, const void *b)
 {
-	return t->used < t->size ? 0 : table_grow(t);
+	const struct index_entry *x = a, *y = b;
+
+	return x->number < y->number ? -1 : x->number > y->number;
 }
 
-static void table_add(struct table *t, struct node *n, uint64_t hash)
+static int by_handle(const void *a, const void *b)
 {
-	struct node **slot = &t->buckets[hash & (t->size - 1)];
+	const struct index_entry *x = a, *y = b;
 
-	n->hash = hash;
-	n->next = *slot;
-	*slot = n;
-	t->used++;
+	return strcmp(x->handle, y->handle);
 }
 
-static void table_remove(struct table *t, struct node *n)
+static struct index_item *find(
+	void *const *tree, int (*order)(const void *, const void *), const struct index_entry *key)
 {
-	struct node **p = &t->buckets[n->hash & (t->size - 1)];
+	struct index_item **found = tfind(key, tree, order);
 
-	while (*p != n)
-		p = &(*p)->next;
-	*p = n->next;
-	t->used--;
+	return found ? *found : NULL;
 }
 
-/* The first node with this hash, after `previous` where given. */
-static struct node *table_find(const struct table *t, uint64_t hash, struct node *previous)
+static struct index_item *find_key(const struct index *x, const char *lxcpath, const char *name)
 {
-	struct node *n = previous ? previous->next : NULL;
-
-	if (!previous && t->size)
-		n = t->buckets[hash & (t->size - 1)];
-	while (n && n->hash != hash)
-		n = n->next;
-	return n;
+	return find(&x->keys, by_key,
+		&(struct index_entry){.lxcpath = (char *)lxcpath, .name = (char *)name});
 }
 
-static uint64_t key_hash(const char *lxcpath, const char *name)
+static struct index_item *find_number(const struct index *x, uint32_t number)
 {
-	uint64_t hash = fnv64(FNV64_START, lxcpath, strlen(lxcpath) + 1);
-
-	return fnv64(hash, name, strlen(name));
+	return find(&x->numbers, by_number, &(struct index_entry){.number = number});
 }
 
-static uint64_t number_hash(uint32_t number)
+static struct index_item *find_handle(const struct index *x, const char *handle)
 {
-	return fnv64(FNV64_START, &number, sizeof(number));
+	return find(&x->handles, by_handle, &(struct index_entry){.handle = (char *)handle});
 }
 
-struct entry *index_find_key(const struct index *x, const char *lxcpath, const char *name)
+static void free_entry(struct index_item *e)
 {
-	const uint64_t hash = key_hash(lxcpath, name);
-
-	for (struct node *n = NULL; (n = table_find(&x->keys, hash, n));) {
-		struct entry *e = container_of(n, struct entry, by_key);
-
-		if (strcmp(e->e.lxcpath, lxcpath) == 0 && strcmp(e->e.name, name) == 0)
-			return e;
-	}
-	return NULL;
+	free(e->e.lxcpath);
+	free(e->e.name);
+	free(e->e.handle);
+	free(e->e.context);
+	free(e);
 }
 
-struct entry *index_find_number(const struct index *x, uint32_t number)
+void index_drop_entry(struct index *x, struct index_item *e)
 {
-	const uint64_t hash = number_hash(number);
-
-	for (struct node *n = NULL; (n = table_find(&x->numbers, hash, n));) {
-		struct entry *e = container_of(n, struct entry, by_number);
-
-		if (e->e.number == number)
-			return e;
-	}
-	return NULL;
+	tdelete(e, &x->keys, by_key);
+	tdelete(e, &x->numbers, by_number);
+	tdelete(e, &x->handles, by_handle);
+	free_entry(e);
 }
 
-struct name *index_find_name(const struct index *x, const char *text)
+static int fill_entry(
+	struct index_entry *e, const char *lxcpath, const char *name, uint32_t number, bool plain)
 {
-	const uint64_t hash = fnv64(FNV64_START, text, strlen(text));
-
-	for (struct node *n = NULL; (n = table_find(&x->names, hash, n));) {
-		struct name *name = container_of(n, struct name, node);
-
-		if (strcmp(name->text, text) == 0)
-			return name;
-	}
-	return NULL;
+	e->number = number;
+	e->lxcpath = strdup(lxcpath);
+	e->name = strdup(name);
+	e->handle = plain ? strdup(name) : format_string("%s~%" PRIu32, name, number);
+	if (e->handle && strlen(e->handle) <= CONTEXT_MAX)
+		e->context = strdup(e->handle);
+	else
+		e->context = format_string("~%" PRIu32, number);
+	return e->lxcpath && e->name && e->handle && e->context ? 0 : -ENOMEM;
 }
 
-static struct name *make_name(struct index *x, const char *text)
-{
-	size_t len = strlen(text);
-	struct name *name = calloc(1, sizeof(*name) + len + 1);
-
-	if (!name)
-		return NULL;
-	memcpy(name->text, text, len + 1);
-	table_add(&x->names, &name->node, fnv64(FNV64_START, text, len));
-	return name;
-}
-
-static void drop_name(struct index *x, struct name *name)
-{
-	if (name->entries)
-		return;
-	table_remove(&x->names, &name->node);
-	free(name);
-}
-
-/* Room for one more entry everywhere, so that adding it cannot fail half-way. */
 static int reserve(struct index *x)
 {
-	if (table_reserve(&x->keys) || table_reserve(&x->numbers) || table_reserve(&x->names))
-		return -ENOMEM;
-	if (x->count == x->size) {
-		size_t size = x->size ? x->size * 2 : 64;
-		struct entry **all = reallocarray(x->all, size, sizeof(struct entry *));
+	size_t size = x->size ? x->size * 2 : 64;
+	struct index_item **all;
 
-		if (!all)
-			return -ENOMEM;
-		x->all = all;
-		x->size = size;
-	}
+	if (x->count < x->size)
+		return 0;
+	all = reallocarray(x->all, size, sizeof(struct index_item *));
+	if (!all)
+		return -ENOMEM;
+	x->all = all;
+	x->size = size;
 	return 0;
 }
 
-struct entry *index_make_entry(
-	struct index *x, const char *lxcpath, const char *name_text, uint32_t number, bool plain)
+int index_make_entry(struct index *x, const char *lxcpath, const char *name, uint32_t number,
+	bool plain, struct index_item **ret)
 {
-	size_t path_len = strlen(lxcpath);
-	size_t handle_size = strlen(name_text) + sizeof("~2147483647");
-	struct entry *e;
-	struct name *name;
+	struct index_item *e;
 
-	if (reserve(x))
-		return NULL;
-	e = calloc(1, sizeof(*e) + path_len + 1 + (plain ? 0 : handle_size));
-	if (!e)
-		return NULL;
-	name = index_find_name(x, name_text);
-	if (!name)
-		name = make_name(x, name_text);
-	if (!name) {
-		free(e);
-		return NULL;
+	if (!*name || strlen(name) > NAME_MAX || strlen(lxcpath) >= PATH_MAX)
+		return -EINVAL;
+	if (find_key(x, lxcpath, name) || find_number(x, number) ||
+		(plain && (strchr(name, '~') || find_handle(x, name))))
+		return -EEXIST;
+	if (reserve(x) || !(e = calloc(1, sizeof(*e))))
+		return -ENOMEM;
+	if (fill_entry(&e->e, lxcpath, name, number, plain)) {
+		free_entry(e);
+		return -ENOMEM;
 	}
-	name->entries++;
-	memcpy(e->text, lxcpath, path_len + 1);
-	e->name = name;
-	e->e.number = number;
-	e->e.lxcpath = e->text;
-	e->e.name = name->text;
-	e->e.handle = plain ? name->text : e->text + path_len + 1;
-	if (plain)
-		name->owner = e;
-	else
-		snprintf(e->e.handle, handle_size, "%s~%" PRIu32, name_text, number);
-	snprintf(e->own_context, sizeof(e->own_context), "~%" PRIu32, number);
-	e->e.context = strlen(e->e.handle) <= CONTEXT_MAX ? e->e.handle : e->own_context;
-	table_add(&x->keys, &e->by_key, key_hash(lxcpath, name_text));
-	table_add(&x->numbers, &e->by_number, number_hash(number));
+	if (!tsearch(e, &x->keys, by_key) || !tsearch(e, &x->numbers, by_number) ||
+		!tsearch(e, &x->handles, by_handle)) {
+		index_drop_entry(x, e);
+		return -ENOMEM;
+	}
 	x->all[x->count++] = e;
-	return e;
-}
-
-void index_drop_entry(struct index *x, struct entry *e)
-{
-	table_remove(&x->keys, &e->by_key);
-	table_remove(&x->numbers, &e->by_number);
-	if (e->name->owner == e)
-		e->name->owner = NULL;
-	e->name->entries--;
-	drop_name(x, e->name);
-	free(e);
+	*ret = e;
+	return 0;
 }
 
 void index_free(struct index *x)
 {
 	if (!x)
 		return;
-	for (size_t i = 0; i < x->count; i++)
-		index_drop_entry(x, x->all[i]);
+	while (x->count)
+		index_drop_entry(x, x->all[--x->count]);
 	free(x->all);
-	free(x->keys.buckets);
-	free(x->numbers.buckets);
-	free(x->names.buckets);
 	free(x->path);
 	free(x);
 }
 
+/* The upper 31 bits of a hash of the key, or the next number that is free. */
 static uint32_t free_number(const struct index *x, const char *lxcpath, const char *name)
 {
-	uint32_t number = (uint32_t)(key_hash(lxcpath, name) >> 33);
+	uint64_t hash = fnv64(FNV64_START, lxcpath, strlen(lxcpath) + 1);
+	uint32_t number = (uint32_t)(fnv64(hash, name, strlen(name)) >> 33);
 
-	while (!number || index_find_number(x, number))
+	while (!number || find_number(x, number))
 		number = number == INDEX_NUMBER_MAX ? 1 : number + 1;
 	return number;
 }
 
-bool index_lengths_ok(const char *lxcpath, const char *name)
-{
-	return *name && strlen(name) <= NAME_MAX && strlen(lxcpath) < PATH_MAX;
-}
-
 int index_assign(
-	struct index *x, const char *lxcpath, const char *name_text, const struct index_entry **ret)
+	struct index *x, const char *lxcpath, const char *name, const struct index_entry **ret)
 {
-	struct entry *e = index_find_key(x, lxcpath, name_text);
-	const struct name *name;
-	bool plain;
+	struct index_item *e = find_key(x, lxcpath, name);
 
-	if (e) {
-		*ret = &e->e;
-		return 0;
+	if (!e) {
+		bool plain = !strchr(name, '~') && !find_handle(x, name);
+		int r = index_make_entry(
+			x, lxcpath, name, free_number(x, lxcpath, name), plain, &e);
+
+		if (r)
+			return r;
+		e->e.last_seen_s = now_ns(CLOCK_REALTIME) / NSEC_PER_SEC;
+		x->dirty = true;
 	}
-	if (!index_lengths_ok(lxcpath, name_text))
-		return -EINVAL;
-	name = index_find_name(x, name_text);
-	plain = !strchr(name_text, '~') && !(name && name->owner);
-	e = index_make_entry(x, lxcpath, name_text, free_number(x, lxcpath, name_text), plain);
-	if (!e)
-		return -ENOMEM;
-	e->e.last_seen_s = now_ns(CLOCK_REALTIME) / NSEC_PER_SEC;
-	x->dirty = true;
 	*ret = &e->e;
 	return 0;
 }
 
 const struct index_entry *index_find(const struct index *x, const char *lxcpath, const char *name)
 {
-	struct entry *e = index_find_key(x, lxcpath, name);
-
-	return e ? &e->e : NULL;
+	return (const struct index_entry *)find_key(x, lxcpath, name);
 }
 
 const struct index_entry *index_by_number(const struct index *x, uint32_t number)
 {
-	struct entry *e = index_find_number(x, number);
-
-	return e ? &e->e : NULL;
-}
-
-/* The number after the last '~', or 0. */
-static uint32_t handle_number(const char *handle)
-{
-	const char *tilde = strrchr(handle, '~');
-	unsigned long number;
-	char *end;
-
-	if (!tilde || tilde[1] < '1' || tilde[1] > '9')
-		return 0;
-	number = strtoul(tilde + 1, &end, 10);
-	return *end || number > INDEX_NUMBER_MAX ? 0 : (uint32_t)number;
+	return (const struct index_entry *)find_number(x, number);
 }
 
 const struct index_entry *index_by_handle(
 	const struct index *x, const char *handle, size_t *ret_others)
 {
-	const struct name *name = index_find_name(x, handle);
-	struct entry *e = name ? name->owner : NULL;
+	const struct index_item *e = find_handle(x, handle);
 
 	if (!e)
-		e = index_find_number(x, handle_number(handle));
-	if (!e || strcmp(e->e.handle, handle) != 0)
 		return NULL;
-	if (ret_others)
-		*ret_others = e->name->entries - 1;
+	if (ret_others) {
+		*ret_others = 0;
+		for (size_t i = 0; i < x->count; i++)
+			*ret_others += x->all[i] != e && !strcmp(x->all[i]->e.name, e->e.name);
+	}
 	return &e->e;
 }
 
 void index_note_run(struct index *x, uint32_t number, uint64_t run, uint64_t now_s)
 {
-	struct entry *e = index_find_number(x, number);
+	struct index_item *e = find_number(x, number);
 
 	if (!e)
 		return;
