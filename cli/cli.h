@@ -58,6 +58,9 @@ int cli_usage(const struct cli *cli, const char *format, ...) _printf_(2, 3);
 int cli_option(const struct cli *cli, int argc, char **argv, const char *shorts,
 	const struct option *longs, int *ret_exit);
 
+/* All options of a command that has only --json. -1 to go on, else the exit code. */
+int cli_json_option(const struct cli *cli, int argc, char **argv, bool *json);
+
 /* --- figures for people (format.c) ----------------------------------------------------------- */
 /* Returned by value: fputs(cell_bytes(n).text, out). */
 struct cell {
@@ -136,6 +139,8 @@ size_t view_interfaces(const struct view *v, uint32_t instance, const struct int
  */
 char *text_clean(const char *s);
 char *text_clean_n(const char *s, size_t len);
+/* One formatted line, cleaned as a whole. */
+void text_line(FILE *out, const char *format, ...) _printf_(2, 3);
 size_t text_width(const char *clean); /* display columns */
 /* The lines of a text with commas between them, as they are or cleaned. The caller frees. */
 char *join_lines(const char *lines);
@@ -150,7 +155,6 @@ int source_version(const struct metric *m, const char *cgroups);
 const struct metric_source *source_of(const struct metric *m, int version);
 /* "memory.stat, total_rss", "derived: ...", "none: ...". The caller frees. */
 char *source_text(const struct metric_source *s, int version);
-const char *source_type_name(enum source_type type);
 
 /* --- commands -------------------------------------------------------------------------------- */
 int list_main(struct cli *cli, int argc, char **argv);

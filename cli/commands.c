@@ -77,23 +77,19 @@ static void put_help(FILE *out)
 
 static void put_usage(const struct cli *cli, FILE *out)
 {
-	if (cli->command)
-		fprintf(out, "usage: loadcell [-c FILE] %s %s\n", cli->command->name,
-			cli->command->arguments);
-	else
-		fputs("usage: loadcell [-c FILE] COMMAND ... (see loadcell --help)\n", out);
+	const struct command *c = cli->command;
+
+	fprintf(out, "usage: loadcell [-c FILE] %s %s\n", c ? c->name : "COMMAND",
+		c ? c->arguments : "... (see loadcell --help)");
 }
 
 static void complain_v(const struct cli *cli, const char *format, va_list ap)
 {
 	char sentence[2 * ERROR_MAX];
-	_cleanup_free_ char *clean = NULL;
 
 	vsnprintf(sentence, sizeof(sentence), format, ap);
-	/* A sentence may quote a file or an argument: no escape sequence comes through here. */
-	clean = text_clean(sentence);
-	fprintf(cli->err, "loadcell%s%s: %s\n", cli->command ? " " : "",
-		cli->command ? cli->command->name : "", clean ? clean : "out of memory");
+	text_line(cli->err, "loadcell%s%s: %s", cli->command ? " " : "",
+		cli->command ? cli->command->name : "", sentence);
 }
 
 int cli_fail(const struct cli *cli, int code, const char *format, ...)
@@ -152,6 +148,16 @@ int cli_option(const struct cli *cli, int argc, char **argv, const char *shorts,
 	else
 		*ret_exit = cli_usage(cli, "there is no option %s", argv[optind - 1]);
 	return CLI_OPTION_STOP;
+}
+
+int cli_json_option(const struct cli *cli, int argc, char **argv, bool *json)
+{
+	static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {0}};
+	int c, exit_code = CLI_DONE;
+
+	while ((c = cli_option(cli, argc, argv, "", longs, &exit_code)) == 'j')
+		*json = true;
+	return c == -1 ? -1 : exit_code;
 }
 
 static int terminal_width(FILE *out)

@@ -13,46 +13,37 @@ static const char *const scope_titles[] = {
 	[SCOPE_HOST] = "The host, and loadcell itself",
 };
 
-/* Rows whose v1 and v2 source read the same are shown once. */
-struct sources {
-	char *v1, *v2;
-};
-
-static bool sources_of(const struct metric *m, struct sources *ret)
+/* Calls put() for the sources of a metric; once where v1 and v2 read the same. */
+static void put_sources(FILE *out, const struct metric *m, const char *const titles[3],
+	void (*put)(FILE *out, const char *title, const char *source))
 {
-	ret->v1 = source_text(&m->v1, 1);
-	ret->v2 = source_text(&m->v2, 2);
-	return ret->v1 && ret->v2;
+	_cleanup_free_ char *v1 = source_text(&m->v1, 1), *v2 = source_text(&m->v2, 2);
+
+	if (v1 && v2 && !strcmp(v1, v2)) {
+		put(out, titles[0], v1);
+	} else {
+		put(out, titles[1], v1 ? v1 : "?");
+		put(out, titles[2], v2 ? v2 : "?");
+	}
 }
 
-static void sources_free(struct sources *s)
+static void put_text_source(FILE *out, const char *title, const char *source)
 {
-	free(s->v1);
-	free(s->v2);
+	fprintf(out, "       %-4s %s\n", title, source);
 }
 
 static void metrics_text(FILE *out)
 {
+	static const char *const titles[] = {"both", "v1", "v2"};
 	const struct metric *m;
-	const char *blank = "";
 
 	for (enum metric_scope scope = 0; scope < SCOPE_COUNT; scope++) {
-		fprintf(out, "%s%s\n", blank, scope_titles[scope]);
-		blank = "\n";
+		fprintf(out, "%s%s\n", scope ? "\n" : "", scope_titles[scope]);
 		for_each_metric (scope, slot, m) {
-			struct sources s;
-
-			if (sources_of(m, &s)) {
-				fprintf(out, "  %3u  %-38s %s %s%s%s\n       %s\n", m->id, m->name,
-					unit_name(m->unit), kind_name(m->kind),
-					m->ds ? ", ds " : "", m->ds ? m->ds : "", m->help);
-				if (!strcmp(s.v1, s.v2))
-					fprintf(out, "       both %s\n", s.v1);
-				else
-					fprintf(out, "       v1   %s\n       v2   %s\n", s.v1,
-						s.v2);
-			}
-			sources_free(&s);
+			fprintf(out, "  %3u  %-38s %s %s%s%s\n       %s\n", m->id, m->name,
+				unit_name(m->unit), kind_name(m->kind), m->ds ? ", ds " : "",
+				m->ds ? m->ds : "", m->help);
+			put_sources(out, m, titles, put_text_source);
 		}
 	}
 }
@@ -166,23 +157,13 @@ static void put_man_source(FILE *out, const char *title, const char *source)
 
 static void put_man_row(FILE *out, const struct metric *m)
 {
-	struct sources s;
+	static const char *const titles[] = {"v1 and v2:", "v1:", "v2:"};
 
-	if (sources_of(m, &s)) {
-		fprintf(out, ".It Sy %s Pq %u\n", m->name, m->id);
-		put_roff(out, m->help);
-		fprintf(out, "\n.br\n%s, %s", unit_name(m->unit), kind_name(m->kind));
-		if (m->ds)
-			fprintf(out, ", data source %s", m->ds);
-		putc('\n', out);
-		if (!strcmp(s.v1, s.v2)) {
-			put_man_source(out, "v1 and v2:", s.v1);
-		} else {
-			put_man_source(out, "v1:", s.v1);
-			put_man_source(out, "v2:", s.v2);
-		}
-	}
-	sources_free(&s);
+	fprintf(out, ".It Sy %s Pq %u\n", m->name, m->id);
+	put_roff(out, m->help);
+	fprintf(out, "\n.br\n%s, %s%s%s\n", unit_name(m->unit), kind_name(m->kind),
+		m->ds ? ", data source " : "", m->ds ? m->ds : "");
+	put_sources(out, m, titles, put_man_source);
 }
 
 static void metrics_man(FILE *out)

@@ -44,17 +44,6 @@ static int distance(const struct snapshot_row *fixed, const char *name)
 	return edit_distance(handle, name) <= (len < 5 ? 1 : 2) ? 2 : 3;
 }
 
-/* "web01~123 under /srv/lxc", appended to a list. */
-static char *append(char *list, const struct snapshot_row *fixed, bool with_path)
-{
-	char *longer = format_string("%s%s%s%s%s", list ? list : "; near: ", list ? ", " : "",
-		fixed->text[TEXT_HANDLE], with_path ? " under " : "",
-		with_path ? fixed->text[TEXT_LXCPATH] : "");
-
-	free(list);
-	return longer;
-}
-
 /* What the index remembers of an instance that does not run now. */
 static char *from_index(const struct cli *cli, const char *name)
 {
@@ -77,21 +66,26 @@ static char *from_index(const struct cli *cli, const char *name)
 
 int no_such_instance(const struct cli *cli, const char *name, const struct row_match *all, size_t n)
 {
-	_cleanup_free_ char *known = from_index(cli, name);
-	_cleanup_free_ char *near = NULL;
-	size_t found = 0;
+	_cleanup_free_ char *known = from_index(cli, name), *near = NULL;
+	size_t found = 0, size;
+	FILE *list = open_memstream(&near, &size);
 
+	if (!list)
+		return cli_fail(cli, CLI_FAILED, "out of memory");
 	for (int d = 0; d < 3; d++)
 		for (size_t i = 0; i < n && found < NEAR_MAX; i++) {
 			const struct snapshot_row *fixed = &all[i].fixed;
 
 			if (distance(fixed, name) != d)
 				continue;
-			near = append(near, fixed, d == 0);
-			found++;
+			fprintf(list, "%s%s",
+				found++ ? ", " : "; near: ", fixed->text[TEXT_HANDLE]);
+			if (d == 0)
+				fprintf(list, " under %s", fixed->text[TEXT_LXCPATH]);
 		}
+	fclose(list);
 	if (known)
-		return cli_fail(cli, CLI_NO_INSTANCE, "%s%s", known, near ? near : "");
+		return cli_fail(cli, CLI_NO_INSTANCE, "%s%s", known, near);
 	return cli_fail(cli, CLI_NO_INSTANCE, "there is no instance '%s'%s", name,
-		near ? near : "; see: loadcell list");
+		found ? near : "; see: loadcell list");
 }

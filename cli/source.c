@@ -21,17 +21,6 @@ const struct metric_source *source_of(const struct metric *m, int version)
 	return version == 1 ? &m->v1 : &m->v2;
 }
 
-const char *source_type_name(enum source_type type)
-{
-	static const char *const names[] = {
-		[SOURCE_NONE] = "none",
-		[SOURCE_FILE] = "file",
-		[SOURCE_DERIVED] = "derived",
-	};
-
-	return names[type];
-}
-
 char *source_text(const struct metric_source *s, int version)
 {
 	bool blkio = s->grammar == GRAMMAR_BLKIO, cfs = s->grammar == GRAMMAR_CPU_CFS;
@@ -56,29 +45,28 @@ char *source_text(const struct metric_source *s, int version)
 
 void json_source(struct json_out *j, const struct metric_source *s, int version)
 {
-	static const struct {
-		unsigned int flag;
-		const char *name;
-	} flags[] = {
-		{SOURCE_AT_LIMIT, "at_limit"},
-		{SOURCE_ANCESTORS, "ancestors"},
-		{SOURCE_DESCENDANTS, "descendants"},
+	static const char *const types[] = {
+		[SOURCE_NONE] = "none",
+		[SOURCE_FILE] = "file",
+		[SOURCE_DERIVED] = "derived",
 	};
+	static const char *const flags[] = {"at_limit", "ancestors", "descendants"};
 
-	json_text(j, "source", source_type_name(s->type));
-	if (s->type != SOURCE_FILE) {
-		json_text(j, "note", s->note);
-		return;
+	_Static_assert(SOURCE_AT_LIMIT == 1 && SOURCE_DESCENDANTS == 4, "names stand by bit");
+	json_text(j, "source", types[s->type]);
+	if (s->type == SOURCE_FILE) {
+		json_text(j, "controller", controller_name(s->controller, version));
+		json_text(j, "file", s->file);
+		json_text(j, "second_file", s->second_file);
+		json_text(j, "key", s->key);
+		json_text(j, "grammar", grammar_name(s->grammar));
 	}
-	json_text(j, "controller", controller_name(s->controller, version));
-	json_text(j, "file", s->file);
-	json_text(j, "second_file", s->second_file);
-	json_text(j, "key", s->key);
-	json_text(j, "grammar", grammar_name(s->grammar));
 	json_text(j, "note", s->note);
+	if (s->type != SOURCE_FILE)
+		return;
 	json_begin(j, "flags", '[');
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-		if (s->flags & flags[i].flag)
-			json_text(j, NULL, flags[i].name);
+	for (unsigned int i = 0; i < ARRAY_SIZE(flags); i++)
+		if (s->flags & 1U << i)
+			json_text(j, NULL, flags[i]);
 	json_end(j, ']');
 }

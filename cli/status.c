@@ -35,10 +35,10 @@ static const unsigned int concerns[] = {
 	METRIC_STORE_DAMAGED_FILES,
 };
 
-static void problem(struct status *s, int code, const char *next_step, const char *format, ...)
-	_printf_(4, 5);
+static const char see_log[] = "see its log: journalctl -u loadcelld";
 
-static void problem(struct status *s, int code, const char *next_step, const char *format, ...)
+_printf_(4, 5) static void problem(
+	struct status *s, int code, const char *next_step, const char *format, ...)
 {
 	char sentence[ERROR_MAX];
 	va_list ap;
@@ -80,14 +80,12 @@ static void read_answer(struct status *s)
 			"only root and the group loadcell may ask the collector");
 	} else {
 		s->unreachable = r == -ETIMEDOUT ? "does not answer" : "answers nonsense";
-		problem(s, CLI_FAILED, "see its log: journalctl -u loadcelld",
-			"the collector cannot be asked: %s", strerror(-r));
+		problem(s, CLI_FAILED, see_log, "the collector cannot be asked: %s", strerror(-r));
 	}
 }
 
 static void read_data(struct status *s)
 {
-	static const char next[] = "see its log: journalctl -u loadcelld";
 	struct error err;
 	int r = view_load(s->cli->config, &s->view, &err);
 
@@ -97,7 +95,7 @@ static void read_data(struct status *s)
 		view_stale_sentence(&s->view, &err);
 	r = r == 0 || r == -ENOENT ? CLI_STALE : CLI_FAILED;
 	cli_fail(s->cli, r, "%s", err.text);
-	problem(s, r, next, "%s", err.text);
+	problem(s, r, see_log, "%s", err.text);
 }
 
 static const char *answer_text(const struct status *s, const char *key)
@@ -109,7 +107,6 @@ static const char *answer_text(const struct status *s, const char *key)
 
 static void judge(struct status *s)
 {
-	static const char next[] = "see its log: journalctl -u loadcelld";
 	uint64_t late_ns = 3 * s->cli->config->flush_ns;
 	struct value pending = view_host_value(&s->view, METRIC_RECENT_PENDING);
 	json_t *error_time = json_object_get(s->answer, "last_error_time");
@@ -122,21 +119,22 @@ static void judge(struct status *s)
 		struct value v = view_host_value(&s->view, concerns[i]);
 
 		if (m->kind == KIND_GAUGE && value_is_number(v) && v.number > 0)
-			problem(s, CLI_FAILED, next, "%s is %s: %s", m->name,
+			problem(s, CLI_FAILED, see_log, "%s is %s: %s", m->name,
 				cell_value(m, v, "unlimited").text, m->help);
 	}
 	if (value_is_number(pending) && pending.number > late_ns)
-		problem(s, CLI_FAILED, next, "the store is %s behind, though it flushes every %s",
+		problem(s, CLI_FAILED, see_log,
+			"the store is %s behind, though it flushes every %s",
 			cell_duration(pending.number).text,
 			cell_duration(s->cli->config->flush_ns).text);
 	json_array_foreach (json_object_get(s->answer, "helpers"), i, helper)
 		if (json_integer_value(json_object_get(helper, "pid")) == 0)
-			problem(s, CLI_FAILED, next, "the helper %s does not run",
+			problem(s, CLI_FAILED, see_log, "the helper %s does not run",
 				json_string_value(json_object_get(helper, "program")) ?: "?");
 	/* Without a time the collector means an error that still holds. */
 	if (answer_text(s, "last_error") &&
 		(!error_time || error_age_s * 1e9 < (double)ERROR_RECENT_NS))
-		problem(s, CLI_FAILED, next, "the collector's last error: %s",
+		problem(s, CLI_FAILED, see_log, "the collector's last error: %s",
 			answer_text(s, "last_error"));
 }
 
@@ -144,9 +142,7 @@ static void judge(struct status *s)
 
 static void put_line(const struct status *s, const char *title, const char *text)
 {
-	_cleanup_free_ char *clean = text_clean(text);
-
-	fprintf(s->cli->out, "%-10s %s\n", title, clean ? clean : "?");
+	text_line(s->cli->out, "%-10s %s", title, text);
 }
 
 static void put_collector(const struct status *s)
@@ -155,18 +151,15 @@ static void put_collector(const struct status *s)
 	struct value cpu = view_host_value(&s->view, METRIC_COLLECTOR_CPU);
 	uint64_t now = s->view.snapshot ? s->view.info->time_ns : 0;
 	uint64_t elapsed = value_is_number(start) && now > start.number ? now - start.number : 0;
-	_cleanup_free_ char *version = NULL;
 
-	if (s->unreachable) {
+	if (s->unreachable)
 		put_line(s, "collector", s->unreachable);
-	} else {
-		version = text_clean(answer_text(s, "version") ?: "-");
-		fprintf(s->cli->out,
-			"collector  runs, pid %" JSON_INTEGER_FORMAT ", version %s, since %s\n",
+	else
+		text_line(s->cli->out,
+			"collector  runs, pid %" JSON_INTEGER_FORMAT ", version %s, since %s",
 			json_integer_value(json_object_get(s->answer, "pid")),
-			version ? version : "-",
+			answer_text(s, "version") ?: "-",
 			view_host_cell(&s->view, METRIC_COLLECTOR_START_TIME).text);
-	}
 	if (!s->view.snapshot)
 		return;
 	fprintf(s->cli->out, "cost       %s of a core, %s of memory, last cycle %s\n",
@@ -212,24 +205,15 @@ static void put_concerns(const struct status *s)
 	}
 }
 
-static void put_host_notes(const struct status *s)
+static void status_text(const struct status *s)
 {
 	size_t len;
 
-	for_each_line(view_host_text(&s->view, TEXT_NOTES), line, len)
-	{
-		_cleanup_free_ char *clean = text_clean_n(line, len);
-
-		fprintf(s->cli->out, "note       %s\n", clean ? clean : "?");
-	}
-}
-
-static void status_text(const struct status *s)
-{
 	put_collector(s);
 	put_data(s);
 	put_concerns(s);
-	put_host_notes(s);
+	for_each_line(view_host_text(&s->view, TEXT_NOTES), line, len)
+		text_line(s->cli->out, "note       %.*s", (int)len, line);
 	if (s->answer)
 		put_line(s, "last error", answer_text(s, "last_error") ?: "none");
 	for (size_t i = 0; i < s->n_problems; i++)
@@ -268,25 +252,18 @@ static void status_json(const struct status *s)
 
 int status_main(struct cli *cli, int argc, char **argv)
 {
-	static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {0}};
 	struct status s = {.cli = cli};
 	bool json = false;
-	int c, r = CLI_DONE;
+	int r = cli_json_option(cli, argc, argv, &json);
 
-	while ((c = cli_option(cli, argc, argv, "", longs, &r)) != -1) {
-		if (c != 'j')
-			return r;
-		json = true;
-	}
+	if (r >= 0)
+		return r;
 	if (optind != argc)
 		return cli_usage(cli, "arguments are not expected");
 	read_answer(&s);
 	read_data(&s);
 	judge(&s);
-	if (json)
-		status_json(&s);
-	else
-		status_text(&s);
+	(json ? status_json : status_text)(&s);
 	for (size_t i = 0; i < s.n_problems; i++)
 		free(s.problems[i]);
 	json_decref(s.answer);

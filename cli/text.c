@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <limits.h>
+#include <stdarg.h>
 #include <string.h>
 #include <wchar.h>
 #include <wctype.h>
@@ -61,6 +62,19 @@ char *text_clean(const char *s)
 	return text_clean_n(s, strlen(s));
 }
 
+void text_line(FILE *out, const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL, *clean = NULL;
+	va_list ap;
+
+	va_start(ap, format);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	clean = text ? text_clean(text) : NULL;
+	fprintf(out, "%s\n", clean ? clean : "out of memory");
+}
+
 /* The length of the first character of a clean text, and its columns. */
 static size_t character(const char *s, size_t *ret_columns)
 {
@@ -85,24 +99,18 @@ size_t text_width(const char *clean)
 char *text_fit(const char *clean, size_t width, bool right)
 {
 	size_t whole = text_width(clean), used = 0, bytes = 0, columns, n;
-	bool cut = whole > width;
-	char *fit;
+	int pad = whole < width ? (int)(width - whole) : 0;
 
-	if (!cut)
-		return format_string("%*s%s%*s", right ? (int)(width - whole) : 0, "", clean,
-			right ? 0 : (int)(width - whole), "");
-	while (clean[bytes]) {
-		n = character(clean + bytes, &columns);
-		if (used + columns + 1 > width)
-			break;
+	if (width == 0)
+		return strdup("");
+	if (whole <= width)
+		return format_string("%*s%s%*s", right ? pad : 0, "", clean, right ? 0 : pad, "");
+	while ((n = character(clean + bytes, &columns)) && used + columns < width) {
 		used += columns;
 		bytes += n;
 	}
 	/* A wide character that did not fit leaves a column over. */
-	fit = width == 0
-		      ? strdup("")
-		      : format_string("%.*s…%*s", (int)bytes, clean, (int)(width - used - 1), "");
-	return fit;
+	return format_string("%.*s…%*s", (int)bytes, clean, (int)(width - used - 1), "");
 }
 
 char *join_lines(const char *lines)

@@ -1,35 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "top.h"
 
-#include <math.h>
 #include <string.h>
 #include <strings.h>
 
 #include "top-view.h"
 
 /* `loadcell top`: the live table on a terminal, or tables one after another without one. */
-
-static int parse_seconds(const char *text, uint64_t *ret_ns)
-{
-	char *end;
-	double s = strtod(text, &end);
-
-	if (end == text || *end)
-		return parse_duration(text, ret_ns);
-	if (!isfinite(s) || s < 0)
-		return -EINVAL;
-	*ret_ns = s > 86400 ? UINT64_MAX : (uint64_t)(s * 1e9);
-	return 0;
-}
-
-static int parse_count(const char *text, uint64_t *ret)
-{
-	char *end;
-
-	errno = 0;
-	*ret = strtoull(text, &end, 10);
-	return end == text || *end || *text == '-' || errno || !*ret ? -EINVAL : 0;
-}
 
 /* A column by its title without "/s" and "%", in any case, or by its key. */
 static int parse_column(const char *text, enum top_column_id *ret)
@@ -71,6 +48,8 @@ static int read_options(struct top *t, int argc, char **argv, bool *ret_batch)
 		{0},
 	};
 	enum top_column_id column;
+	double seconds;
+	char *end;
 	int option, r = CLI_DONE;
 
 	optind = 0;
@@ -80,14 +59,15 @@ static int read_options(struct top *t, int argc, char **argv, bool *ret_batch)
 			*ret_batch = true;
 			break;
 		case 'd':
-			if (parse_seconds(optarg, &t->delay_ns) < 0 ||
-				t->delay_ns < NSEC_PER_SEC / 10 ||
-				t->delay_ns > 3600 * NSEC_PER_SEC)
+			seconds = strtod(optarg, &end);
+			if (end == optarg || *end || !(seconds >= 0.1 && seconds <= 3600))
 				return cli_usage(t->cli,
 					"-d takes 0.1 to 3600 seconds, not \"%s\".", optarg);
+			t->delay_ns = (uint64_t)(seconds * 1e9);
 			break;
 		case 'n':
-			if (parse_count(optarg, &t->count) < 0)
+			t->count = strtoul(optarg, &end, 10);
+			if (*end || *optarg == '-' || !t->count)
 				return cli_usage(
 					t->cli, "-n takes a number from 1 on, not \"%s\".", optarg);
 			*ret_batch = true;
