@@ -39,3 +39,19 @@ uint64_t checksum_end(const struct checksum *c)
 		sum = step(sum, c->lane[k]);
 	return sum;
 }
+
+uint64_t checksum_of(const void *data, size_t len, size_t sum_at)
+{
+	const size_t before = sum_at / CHECKSUM_BLOCK * CHECKSUM_BLOCK;
+	const size_t after = before + CHECKSUM_BLOCK;
+	unsigned char block[CHECKSUM_BLOCK];
+	struct checksum sum;
+
+	memcpy(block, (const char *)data + before, sizeof(block));
+	memset(block + sum_at - before, 0, sizeof(uint64_t));
+	checksum_start(&sum);
+	checksum_add(&sum, data, before);
+	checksum_add(&sum, block, sizeof(block));
+	checksum_add(&sum, (const char *)data + after, len - after);
+	return checksum_end(&sum);
+}

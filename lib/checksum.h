@@ -18,3 +18,5 @@ struct checksum {
 void checksum_start(struct checksum *c);
 void checksum_add(struct checksum *c, const void *data, size_t len);
 uint64_t checksum_end(const struct checksum *c);
+/* Of data with 0 where its own checksum stands. */
+uint64_t checksum_of(const void *data, size_t len, size_t sum_at);

@@ -173,15 +173,7 @@ void ring_copy_out(const struct ring *r, uint64_t position, void *dst, size_t le
 
 uint64_t ring_checksum(const void *record, size_t size)
 {
-	struct ring_record_header h;
-	struct checksum sum;
-
-	memcpy(&h, record, sizeof(h));
-	h.checksum = 0;
-	checksum_start(&sum);
-	checksum_add(&sum, &h, sizeof(h));
-	checksum_add(&sum, (const char *)record + sizeof(h), size - sizeof(h));
-	return checksum_end(&sum);
+	return checksum_of(record, size, offsetof(struct ring_record_header, checksum));
 }
 
 void ring_status(const struct ring *r, struct ring_status *ret)

@@ -38,15 +38,7 @@ static inline uint64_t load64(const void *p)
 
 uint64_t snapshot_checksum(const void *data, size_t len)
 {
-	unsigned char first[CHECKSUM_BLOCK];
-	struct checksum sum;
-
-	memcpy(first, data, sizeof(first));
-	memset(first + offsetof(struct snapshot_header, checksum), 0, sizeof(uint64_t));
-	checksum_start(&sum);
-	checksum_add(&sum, first, sizeof(first));
-	checksum_add(&sum, (const char *)data + sizeof(first), len - sizeof(first));
-	return checksum_end(&sum);
+	return checksum_of(data, len, offsetof(struct snapshot_header, checksum));
 }
 
 /* That len bytes at this offset are in the file. */
@@ -148,20 +140,16 @@ static int check_all(struct snapshot *s, const char *name, struct error *err)
 	return 0;
 }
 
-static int parse(const void *data, size_t len, bool mapped, const char *name, struct snapshot **ret,
-	struct error *err)
+static int parse(
+	const void *data, size_t len, const char *name, struct snapshot **ret, struct error *err)
 {
 	_cleanup_(snapshot_close) struct snapshot *s = calloc(1, sizeof(*s));
 	int r;
 
-	if (!s) {
-		if (mapped)
-			munmap((void *)(uintptr_t)data, len);
+	if (!s)
 		return error_set(err, -ENOMEM, "%s: %s", name, strerror(ENOMEM));
-	}
 	s->data = data;
 	s->len = len;
-	s->mapped = mapped;
 	r = check_all(s, name, err);
 	if (!r)
 		*ret = TAKE_PTR(s);
@@ -170,7 +158,7 @@ static int parse(const void *data, size_t len, bool mapped, const char *name, st
 
 int snapshot_parse(const void *data, size_t len, struct snapshot **ret, struct error *err)
 {
-	return parse(data, len, false, "the snapshot", ret, err);
+	return parse(data, len, "the snapshot", ret, err);
 }
 
 static int open_error(const char *path, int code, struct error *err)
@@ -190,10 +178,9 @@ int snapshot_open(const char *path, struct snapshot **ret, struct error *err)
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 	void *data;
+	int r;
 
-	if (fd < 0)
-		return open_error(path, -errno, err);
-	if (fstat(fd, &st) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return open_error(path, -errno, err);
 	if (!S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(struct snapshot_header))
 		return error_set(err, -EBADMSG, "%s is no snapshot of loadcell", path);
@@ -203,7 +190,12 @@ int snapshot_open(const char *path, struct snapshot **ret, struct error *err)
 	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (data == MAP_FAILED)
 		return error_set(err, -errno, "cannot map %s: %m", path);
-	return parse(data, (size_t)st.st_size, true, path, ret, err);
+	r = parse(data, (size_t)st.st_size, path, ret, err);
+	if (r)
+		munmap(data, (size_t)st.st_size);
+	else
+		(*ret)->mapped = true;
+	return r;
 }
 
 void snapshot_close(struct snapshot *s)

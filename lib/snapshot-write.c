@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include "checksum.h"
@@ -68,6 +67,10 @@ struct snapshot_builder *snapshot_builder_new(void)
 	if (!b)
 		return NULL;
 	b->boot = snapshot_boot();
+	if (buffer_reserve(&b->strings, 1)) {
+		free(b);
+		return NULL;
+	}
 	snapshot_builder_reset(b);
 	return b;
 }
@@ -90,7 +93,8 @@ void snapshot_builder_reset(struct snapshot_builder *b)
 		b->rows[scope] = 0;
 	}
 	memset(b->last_text, 0, sizeof(b->last_text));
-	b->strings.len = 0;
+	b->strings.data[0] = '\0'; /* the empty text */
+	b->strings.len = 1;
 }
 
 /* Puts a text into the string area, or finds it where the last row or the same row's name is. */
@@ -100,22 +104,19 @@ static int add_text(
 	const size_t size = text ? strlen(text) + 1 : 1;
 	const char *area = (const char *)b->strings.data;
 
-	*ret = 0; /* the empty text stands at offset 0 */
-	if (size == 1)
-		return 0;
-	if (last && strcmp(area + last, text) == 0) {
+	if (size == 1) {
+		*ret = 0;
+	} else if (last && strcmp(area + last, text) == 0) {
 		*ret = last;
-		return 0;
-	}
-	if (name && strcmp(area + name, text) == 0) {
+	} else if (name && strcmp(area + name, text) == 0) {
 		*ret = name;
-		return 0;
-	}
-	if (buffer_reserve(&b->strings, size))
+	} else if (buffer_reserve(&b->strings, size)) {
 		return -ENOMEM;
-	memcpy(b->strings.data + b->strings.len, text, size);
-	*ret = (uint32_t)b->strings.len;
-	b->strings.len += size;
+	} else {
+		memcpy(b->strings.data + b->strings.len, text, size);
+		*ret = (uint32_t)b->strings.len;
+		b->strings.len += size;
+	}
 	return 0;
 }
 
@@ -124,11 +125,6 @@ static int add_texts(
 {
 	uint32_t *offsets = b->last_text[scope];
 
-	if (!b->strings.len) {
-		if (buffer_reserve(&b->strings, 1))
-			return -ENOMEM;
-		b->strings.data[b->strings.len++] = '\0';
-	}
 	for (size_t i = 0; i < TEXT_COUNT; i++) {
 		uint32_t name = i == TEXT_NAME ? 0 : offsets[TEXT_NAME];
 
@@ -235,67 +231,18 @@ static int build_head(struct snapshot_builder *b, const struct snapshot_info *in
 	return h.file_size > SNAPSHOT_SIZE_MAX ? -ENOMEM : 0;
 }
 
-static int write_parts(int fd, struct iovec *parts, size_t n)
-{
-	while (n) {
-		ssize_t done = writev(fd, parts, (int)n);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -errno;
-		while (n && (size_t)done >= parts->iov_len) {
-			done -= (ssize_t)parts->iov_len;
-			parts++;
-			n--;
-		}
-		if (n) {
-			parts->iov_base = (char *)parts->iov_base + done;
-			parts->iov_len -= (size_t)done;
-		}
-	}
-	return 0;
-}
-
-/* A file that a crash left behind is replaced by a new one, not written into. */
-static int publish_parts(const char *path, struct iovec *parts, size_t n)
-{
-	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-	_cleanup_close_ int fd = -1;
-	char new_path[PATH_MAX];
-	int r;
-
-	if ((size_t)snprintf(new_path, sizeof(new_path), "%s.new", path) >= sizeof(new_path))
-		return -ENAMETOOLONG;
-	fd = open(new_path, flags, 0640);
-	if (fd < 0 && errno == EEXIST && unlink(new_path) == 0)
-		fd = open(new_path, flags, 0640);
-	if (fd < 0)
-		return -errno;
-	r = write_parts(fd, parts, n);
-	if (!r && fchmod(fd, 0640) < 0)
-		r = -errno;
-	if (!r && rename(new_path, path) < 0)
-		r = -errno;
-	if (r)
-		unlink(new_path);
-	return r;
-}
-
 int snapshot_builder_publish(
 	struct snapshot_builder *b, const char *path, const struct snapshot_info *info)
 {
 	struct iovec parts[SCOPE_COUNT + 2];
 	size_t record_bytes[SCOPE_COUNT], strings_size;
+	char new_path[PATH_MAX];
 	struct checksum sum;
 	uint64_t result;
 	int r;
 
-	if (!b->strings.len) {
-		if (buffer_reserve(&b->strings, 1))
-			return -ENOMEM;
-		b->strings.data[b->strings.len++] = '\0';
-	}
+	if ((size_t)snprintf(new_path, sizeof(new_path), "%s.new", path) >= sizeof(new_path))
+		return -ENAMETOOLONG;
 	for (size_t scope = 0; scope < SCOPE_COUNT; scope++) {
 		record_bytes[scope] = buffer_pad(&b->records[scope]);
 		parts[scope + 1] = (struct iovec){b->records[scope].data, record_bytes[scope]};
@@ -311,5 +258,5 @@ int snapshot_builder_publish(
 		checksum_add(&sum, parts[i].iov_base, parts[i].iov_len);
 	result = checksum_end(&sum);
 	memcpy(b->head.data + offsetof(struct snapshot_header, checksum), &result, sizeof(result));
-	return publish_parts(path, parts, ARRAY_SIZE(parts));
+	return replace_file_parts(path, new_path, parts, ARRAY_SIZE(parts), 0640, false);
 }

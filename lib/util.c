@@ -85,41 +85,21 @@ ssize_t read_file_at(int dirfd, const char *path, char *buf, size_t size)
 
 int read_file_alloc(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len)
 {
-	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	_cleanup_free_ char *buf = NULL;
-	size_t size = 0, len = 0;
+	_cleanup_free_ char *buf = malloc(max + 1);
+	ssize_t len;
+	char *text;
 
-	if (fd < 0)
-		return -errno;
-	if (max > SSIZE_MAX / 2)
-		return -EINVAL;
-	for (;;) {
-		ssize_t n;
-
-		if (len + 1 >= size) {
-			size_t grown = size ? MIN(size * 2, max + 2) : MIN((size_t)4096, max + 2);
-			char *bigger = realloc(buf, grown);
-
-			if (!bigger)
-				return -ENOMEM;
-			buf = bigger;
-			size = grown;
-		}
-		n = read(fd, buf + len, size - len - 1);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (!n)
-			break;
-		len += (size_t)n;
-		if (len > max)
-			return -EFBIG;
-	}
-	buf[len] = '\0';
+	if (!buf)
+		return -ENOMEM;
+	len = read_file_at(dirfd, path, buf, max + 1);
+	if (len < 0)
+		return (int)len;
+	text = realloc(buf, (size_t)len + 1);
+	if (text)
+		buf = text;
 	*ret = TAKE_PTR(buf);
 	if (ret_len)
-		*ret_len = len;
+		*ret_len = (size_t)len;
 	return 0;
 }
 
@@ -158,45 +138,44 @@ static int sync_parent(const char *path)
 	return 0;
 }
 
-static int write_new_file(const char *path, const void *data, size_t len, mode_t mode, bool sync)
+static int write_parts(int fd, const struct iovec *parts, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < n; i++)
+		r = write_all(fd, parts[i].iov_base, parts[i].iov_len);
+	return r;
+}
+
+int replace_file_parts(const char *path, const char *new_path, const struct iovec *parts, size_t n,
+	mode_t mode, bool sync)
 {
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-	_cleanup_close_ int fd = open(path, flags, mode);
+	_cleanup_close_ int fd = open(new_path, flags, mode);
 	int r;
 
-	if (fd < 0 && errno == EEXIST) { /* left by a process that had our pid and died */
-		if (unlink(path) < 0)
-			return -errno;
-		fd = open(path, flags, mode);
-	}
+	/* What a process that died left behind is not written into. */
+	if (fd < 0 && errno == EEXIST && unlink(new_path) == 0)
+		fd = open(new_path, flags, mode);
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, data, len);
-	if (!r && fchmod(fd, mode) < 0) /* whatever the umask is */
-		r = -errno;
-	if (!r && sync && fsync(fd) < 0)
+	r = write_parts(fd, parts, n);
+	/* The mode is right whatever the umask is. */
+	if (!r && (fchmod(fd, mode) < 0 || (sync && fsync(fd) < 0) || rename(new_path, path) < 0))
 		r = -errno;
 	if (r)
-		unlink(path);
-	return r;
+		unlink(new_path);
+	return !r && sync ? sync_parent(path) : r;
 }
 
 int replace_file(const char *path, const void *data, size_t len, mode_t mode, bool sync)
 {
 	_cleanup_free_ char *new_path = format_string("%s.new.%ld", path, (long)getpid());
-	int r;
+	const struct iovec part = {(void *)(uintptr_t)data, len};
 
 	if (!new_path)
 		return -ENOMEM;
-	r = write_new_file(new_path, data, len, mode, sync);
-	if (r)
-		return r;
-	if (rename(new_path, path) < 0) {
-		r = -errno;
-		unlink(new_path);
-		return r;
-	}
-	return sync ? sync_parent(path) : 0;
+	return replace_file_parts(path, new_path, &part, 1, mode, sync);
 }
 
 int make_directories(const char *path, mode_t mode)
@@ -255,38 +234,27 @@ uint64_t fnv64(uint64_t start, const void *data, size_t len)
 	return hash;
 }
 
-/* "." and ".." are the names that would not stay inside their directory. */
-static bool is_dots(const char *s)
-{
-	return strcmp(s, ".") == 0 || strcmp(s, "..") == 0;
-}
-
-static bool is_plain(unsigned char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-	       c == '.' || c == '_' || c == '-';
-}
+static const char plain[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._-";
 
 size_t percent_encode(const char *src, char *dst, size_t max)
 {
-	static const char digits[] = "0123456789ABCDEF";
-	bool dots = is_dots(src);
+	/* The names that would not stay inside their directory. */
+	const bool dots = strcmp(src, ".") == 0 || strcmp(src, "..") == 0;
 	size_t len = 0;
 
 	for (; *src; src++) {
-		unsigned char c = (unsigned char)*src;
+		const bool as_it_is = strchr(plain, *src) && !dots;
+		const size_t n = as_it_is ? 1 : 3;
 
-		if (is_plain(c) && !dots) {
-			if (len + 1 > max)
-				break;
-			dst[len++] = (char)c;
-			continue;
-		}
-		if (len + 3 > max)
+		if (len + n > max)
 			break;
-		dst[len++] = '%';
-		dst[len++] = digits[c >> 4];
-		dst[len++] = digits[c & 15];
+		if (as_it_is)
+			dst[len] = *src;
+		else /* plain[] begins with the digits */
+			memcpy(dst + len,
+				(char[]){'%', plain[(unsigned char)*src >> 4], plain[*src & 15]},
+				3);
+		len += n;
 	}
 	dst[len] = '\0';
 	return len;
@@ -294,13 +262,10 @@ size_t percent_encode(const char *src, char *dst, size_t max)
 
 static int hex_digit(char c)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
+	static const char digits[] = "0123456789ABCDEFabcdef";
+	const char *p = c ? strchr(digits, c) : NULL;
+
+	return !p ? -1 : p - digits < 16 ? (int)(p - digits) : (int)(p - digits) - 6;
 }
 
 int percent_decode(const char *src, char *dst, size_t size)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -103,6 +104,9 @@ int write_all(int fd, const void *data, size_t len);
 
 /* Writes path.new.PID beside path, optionally syncs it, and renames it over path. */
 int replace_file(const char *path, const void *data, size_t len, mode_t mode, bool sync);
+/* The same of several parts and by a name of the caller's. */
+int replace_file_parts(const char *path, const char *new_path, const struct iovec *parts, size_t n,
+	mode_t mode, bool sync);
 
 /* mkdir -p; an existing directory is fine. */
 int make_directories(const char *path, mode_t mode);
