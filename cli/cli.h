@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,7 +28,6 @@ struct command {
 	int (*run)(struct cli *cli, int argc, char **argv); /* argv[0] is the command's name */
 	const char *help;                                   /* one line for the list of commands */
 	const char *arguments;                              /* after the name in the usage line */
-	const char *options; /* lines of the options' help, each with its newline; "" for none */
 };
 
 struct cli {
@@ -50,14 +48,17 @@ int cli_fail(const struct cli *cli, int code, const char *format, ...) _printf_(
 /* The sentence and the usage line; returns CLI_USAGE. */
 int cli_usage(const struct cli *cli, const char *format, ...) _printf_(2, 3);
 
-/*
- * getopt_long(3) with -h, --help and the complaints added. Returns the option, -1 at the end
- * (optind is the first argument), or CLI_OPTION_STOP with *ret_exit set. Begin with optind = 0.
- */
-#define CLI_OPTION_STOP '?'
-int cli_option(const struct cli *cli, int argc, char **argv, const char *shorts,
-	const struct option *longs, int *ret_exit);
-
+struct cli_option {
+	const char *name;
+	char letter;       /* 0: none */
+	const char *value; /* what it takes, for the help; NULL: nothing */
+	void *target;      /* const char * where it takes a value, else bool */
+	const char *help;
+};
+/* Reads all options, -h and --help too. -1 to go on (optind is the first argument), else the exit
+ * code. */
+int cli_options(
+	const struct cli *cli, int argc, char **argv, const struct cli_option *options, size_t n);
 /* All options of a command that has only --json. -1 to go on, else the exit code. */
 int cli_json_option(const struct cli *cli, int argc, char **argv, bool *json);
 

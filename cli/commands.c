@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli.h"
 
+#include <getopt.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -9,71 +10,15 @@
 #define WIDTH_MAX     1000
 
 static const struct command commands[] = {
-	{
-		.name = "list",
-		.run = list_main,
-		.help = "one line per instance",
-		.arguments = "[--json|--csv] [--sort COLUMN] [--reverse] [--wide] [PATTERN ...]",
-		.options = "  PATTERN         only instances whose handle, host name or a group "
-			   "matches this glob\n"
-			   "  --json          everything, as one JSON document\n"
-			   "  --csv           all metrics, one line per instance\n"
-			   "  --sort COLUMN   a column's title (cpu, cpu-limit, mem%, ...) or a "
-			   "metric\n"
-			   "  --reverse       sort the other way round\n"
-			   "  --wide          all columns, nothing cut\n",
-	},
-	{
-		.name = "show",
-		.run = show_main,
-		.help = "everything about one instance",
-		.arguments = "[--json] NAME",
-		.options = "  NAME            the instance's handle, as `loadcell list` prints it\n"
-			   "  --json          the same as JSON\n",
-	},
-	{
-		.name = "top",
-		.run = top_main,
-		.help = "a live table of instances",
-		.arguments = "[--batch] [--delay S] [--count N] [--sort COLUMN] [--filter TEXT]",
-		.options =
-			"  -b, --batch     print tables instead of drawing on the terminal\n"
-			"  -d, --delay S   look for a new sample every S seconds\n"
-			"  -n, --count N   end after N tables; means --batch\n"
-			"  -s, --sort C    sort by column C\n"
-			"  -f, --filter T  only instances whose name, host name or group has T\n",
-	},
-	{
-		.name = "metrics",
-		.run = metrics_main,
-		.help = "what is measured, and where it comes from",
-		.arguments = "[--json|--man]",
-		.options = "  --json          the table as JSON\n"
-			   "  --man           the manual page loadcell-metrics(7)\n",
-	},
-	{
-		.name = "status",
-		.run = status_main,
-		.help = "whether the collector is well",
-		.arguments = "[--json]",
-		.options = "  --json          the same as JSON\n",
-	},
+	{"list", list_main,
+		"one line per instance; PATTERN is a glob of handles, host names, groups",
+		"[--json|--csv] [--sort COLUMN] [--reverse] [--wide] [PATTERN ...]"},
+	{"show", show_main, "everything about one instance; NAME is its handle", "[--json] NAME"},
+	{"top", top_main, "a live table of instances",
+		"[--batch] [--delay S] [--count N] [--sort COLUMN] [--filter TEXT]"},
+	{"metrics", metrics_main, "what is measured, and where it comes from", "[--json|--man]"},
+	{"status", status_main, "whether the collector is well", "[--json]"},
 };
-
-static void put_help(FILE *out)
-{
-	fputs("usage: loadcell [-c FILE] COMMAND ...\n\n"
-	      "Shows what the LXC instances of this host use.\n\n"
-	      "commands:\n",
-		out);
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(out, "  %-14s  %s\n", commands[i].name, commands[i].help);
-	fputs("\noptions:\n"
-	      "  -c, --config FILE  instead of LOADCELL_CONFIG or " CONFIG_PATH_DEFAULT "\n"
-	      "  -h, --help         this text; after a command, what it takes\n"
-	      "  --version          the version\n",
-		out);
-}
 
 static void put_usage(const struct cli *cli, FILE *out)
 {
@@ -113,51 +58,86 @@ int cli_usage(const struct cli *cli, const char *format, ...)
 	return CLI_USAGE;
 }
 
-#define OPTIONS_MAX 16
-
-int cli_option(const struct cli *cli, int argc, char **argv, const char *shorts,
-	const struct option *longs, int *ret_exit)
+static void put_help(const struct cli *cli, const struct cli_option *options, size_t n)
 {
-	struct option all[OPTIONS_MAX] = {{"help", no_argument, NULL, 'h'}};
-	char letters[2 * OPTIONS_MAX + 3]; /* ':' in front: '?' and ':' tell what is wrong */
-	bool named = false;
+	FILE *out = cli->out;
+
+	put_usage(cli, out);
+	fprintf(out, "\n%s\n",
+		cli->command ? cli->command->help
+			     : "Shows what the LXC instances of this host use.");
+	if (!cli->command)
+		fputs("\ncommands:\n", out);
+	for (size_t i = 0; !cli->command && i < ARRAY_SIZE(commands); i++)
+		fprintf(out, "  %-18s %s\n", commands[i].name, commands[i].help);
+	fputs("\noptions:\n", out);
+	for (const struct cli_option *o = options; o < options + n; o++) {
+		char text[40], letter[] = {'-', o->letter, ',', ' ', '\0'};
+
+		snprintf(text, sizeof(text), "%s--%s %s", o->letter ? letter : "", o->name,
+			o->value ? o->value : "");
+		fprintf(out, "  %-18s %s\n", text, o->help);
+	}
+	fprintf(out, "  %-18s %s\n", "-h, --help",
+		cli->command ? "this text" : "this text; after a command, what it takes");
+}
+
+#define OPTIONS_MAX 8
+/* Above all characters: what getopt_long() gives for --help, then for each long option. */
+#define LONG_HELP  256
+#define LONG_FIRST 257
+
+static int bad_option(const struct cli *cli, bool no_value, const char *argument)
+{
+	if (no_value)
+		return cli_usage(cli, "%s needs a value", argument);
+	if (optopt >= LONG_HELP)
+		return cli_usage(cli, "%s: this option takes no value", argument);
+	if (optopt)
+		return cli_usage(cli, "there is no option -%c", optopt);
+	return cli_usage(cli, "there is no option %s", argument);
+}
+
+int cli_options(
+	const struct cli *cli, int argc, char **argv, const struct cli_option *options, size_t n)
+{
+	struct option longs[OPTIONS_MAX + 2] = {{"help", no_argument, NULL, LONG_HELP}};
+	char letters[2 * OPTIONS_MAX + 4]; /* ':' in front: '?' and ':' tell what is wrong */
+	char *end = stpcpy(letters, cli->command ? ":h" : "+:h");
 	int c;
 
-	snprintf(letters, sizeof(letters), ":h%s", shorts);
-	for (size_t i = 0; longs[i].name && i < OPTIONS_MAX - 2; i++)
-		all[i + 1] = longs[i];
-	opterr = 0;
-	c = getopt_long(argc, argv, letters, all, NULL);
-	if (c == 'h') {
-		put_usage(cli, cli->out);
-		fprintf(cli->out, "\n%s\n\n%s  --help          this text\n", cli->command->help,
-			cli->command->options);
-		*ret_exit = CLI_DONE;
-		return CLI_OPTION_STOP;
+	for (size_t i = 0; i < n; i++) {
+		longs[i + 1] = (struct option){
+			options[i].name, options[i].value != NULL, NULL, LONG_FIRST + (int)i};
+		if (options[i].letter)
+			end += sprintf(end, "%c%s", options[i].letter, options[i].value ? ":" : "");
 	}
-	if (c != ':' && c != '?')
-		return c;
-	for (size_t i = 0; all[i].name; i++)
-		named = named || (c == '?' && optopt == all[i].val);
-	if (c == ':')
-		*ret_exit = cli_usage(cli, "%s needs a value", argv[optind - 1]);
-	else if (optopt && !named)
-		*ret_exit = cli_usage(cli, "there is no option -%c", optopt);
-	else if (optopt)
-		*ret_exit = cli_usage(cli, "%s: this option takes no value", argv[optind - 1]);
-	else
-		*ret_exit = cli_usage(cli, "there is no option %s", argv[optind - 1]);
-	return CLI_OPTION_STOP;
+	opterr = 0;
+	optind = 0; /* glibc: forget the scan of the arguments before the command */
+	while ((c = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		const struct cli_option *o = options;
+
+		while (o < options + n && c != o->letter && c != LONG_FIRST + (int)(o - options))
+			o++;
+		if (c == 'h' || c == LONG_HELP) {
+			put_help(cli, options, n);
+			return CLI_DONE;
+		}
+		if (o == options + n)
+			return bad_option(cli, c == ':', argv[optind - 1]);
+		if (o->value)
+			*(const char **)o->target = optarg;
+		else
+			*(bool *)o->target = true;
+	}
+	return -1;
 }
 
 int cli_json_option(const struct cli *cli, int argc, char **argv, bool *json)
 {
-	static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {0}};
-	int c, exit_code = CLI_DONE;
+	const struct cli_option options[] = {{"json", 0, NULL, json, "the same as JSON"}};
 
-	while ((c = cli_option(cli, argc, argv, "", longs, &exit_code)) == 'j')
-		*json = true;
-	return c == -1 ? -1 : exit_code;
+	return cli_options(cli, argc, argv, options, ARRAY_SIZE(options));
 }
 
 static int terminal_width(FILE *out)
@@ -187,42 +167,9 @@ static int run_command(struct cli *cli, int argc, char **argv)
 	r = config_load(path, &cli->config, &err);
 	if (r < 0)
 		return cli_fail(cli, CLI_FAILED, "%s", err.text);
-	optind = 0; /* glibc: forget the scan of the arguments before the command */
 	r = cli->command->run(cli, argc, argv);
 	config_free(cli->config);
 	return r;
-}
-
-/* The options before the command; CLI_OPTION_STOP's exit code or -1 to go on. */
-static int global_options(struct cli *cli, int argc, char **argv)
-{
-	static const struct option longs[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},
-		{0},
-	};
-	int c;
-
-	opterr = 0;
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "+:c:hV", longs, NULL)) != -1)
-		switch (c) {
-		case 'c':
-			cli->config_path = optarg;
-			break;
-		case 'h':
-			put_help(cli->out);
-			return CLI_DONE;
-		case 'V':
-			fputs("loadcell " VERSION "\n", cli->out);
-			return CLI_DONE;
-		case ':':
-			return cli_usage(cli, "%s needs a value", argv[optind - 1]);
-		default:
-			return cli_usage(cli, "unknown option %s", argv[optind - 1]);
-		}
-	return -1;
 }
 
 int cli_main(int argc, char **argv, FILE *out, FILE *err)
@@ -234,15 +181,21 @@ int cli_main(int argc, char **argv, FILE *out, FILE *err)
 		.tty = fileno(out) >= 0 && isatty(fileno(out)),
 		.width = terminal_width(out),
 	};
+	bool version = false;
+	const struct cli_option options[] = {
+		{"config", 'c', "FILE", &cli.config_path,
+			"instead of LOADCELL_CONFIG or " CONFIG_PATH_DEFAULT},
+		{"version", 0, NULL, &version, "the version"},
+	};
 	int r;
 
 	cli.colour = cli.tty && (!no_colour || !*no_colour);
-	r = global_options(&cli, argc, argv);
-	if (r >= 0)
-		;
-	else if (optind == argc)
+	r = cli_options(&cli, argc, argv, options, ARRAY_SIZE(options));
+	if (r < 0 && version)
+		r = fputs("loadcell " VERSION "\n", out) < 0 ? CLI_FAILED : CLI_DONE;
+	else if (r < 0 && optind == argc)
 		r = cli_usage(&cli, "a command is missing");
-	else
+	else if (r < 0)
 		r = run_command(&cli, argc - optind, argv + optind);
 	/* A full disk or a closed pipe is a failure of what was asked for. */
 	if (fflush(out) != 0 || ferror(out))

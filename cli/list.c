@@ -13,8 +13,7 @@ struct listing {
 	struct view view;
 	struct row_match *rows;
 	size_t n;
-	int form; /* 0: the table, 'j': JSON, 'C': CSV */
-	bool wide, reverse;
+	bool json, csv, wide, reverse;
 	struct top_column sort;
 };
 
@@ -248,41 +247,25 @@ static void list_json(const struct cli *cli, const struct listing *l)
 /* -1 to go on, else the exit code. */
 static int list_options(const struct cli *cli, int argc, char **argv, struct listing *l)
 {
-	static const struct option longs[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"csv", no_argument, NULL, 'C'},
-		{"sort", required_argument, NULL, 's'},
-		{"reverse", no_argument, NULL, 'r'},
-		{"wide", no_argument, NULL, 'w'},
-		{0},
+	const char *sort = "name";
+	const struct cli_option options[] = {
+		{"json", 0, NULL, &l->json, "everything, as one JSON document"},
+		{"csv", 0, NULL, &l->csv, "all metrics, one line per instance"},
+		{"sort", 0, "COLUMN", &sort,
+			"a column's title (cpu, cpu-limit, mem%, ...) or a metric"},
+		{"reverse", 0, NULL, &l->reverse, "sort the other way round"},
+		{"wide", 0, NULL, &l->wide, "all columns, nothing cut"},
 	};
-	int c, exit_code = CLI_DONE;
+	int r = cli_options(cli, argc, argv, options, ARRAY_SIZE(options));
 
-	while ((c = cli_option(cli, argc, argv, "", longs, &exit_code)) != -1)
-		switch (c) {
-		case 'j':
-		case 'C':
-			l->form = c;
-			break;
-		case 's':
-			if (find_sort_column(optarg, &l->sort) < 0)
-				return bad_column(cli, optarg);
-			break;
-		case 'r':
-			l->reverse = true;
-			break;
-		case 'w':
-			l->wide = true;
-			break;
-		default:
-			return exit_code;
-		}
-	return -1;
+	if (r < 0 && find_sort_column(sort, &l->sort) < 0)
+		return bad_column(cli, sort);
+	return r;
 }
 
 int list_main(struct cli *cli, int argc, char **argv)
 {
-	struct listing l = {.sort = columns[0]};
+	struct listing l = {0};
 	ssize_t n;
 	int r = list_options(cli, argc, argv, &l);
 
@@ -295,9 +278,9 @@ int list_main(struct cli *cli, int argc, char **argv)
 	if (n >= 0) {
 		l.n = (size_t)n;
 		qsort_r(l.rows, l.n, sizeof(*l.rows), by_column, &l);
-		if (l.form == 'j')
+		if (l.json)
 			list_json(cli, &l);
-		else if (l.form == 'C')
+		else if (l.csv)
 			list_csv(cli, &l);
 		else
 			list_text(cli, &l);

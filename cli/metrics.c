@@ -182,23 +182,20 @@ static void metrics_man(FILE *out)
 
 int metrics_main(struct cli *cli, int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"man", no_argument, NULL, 'm'},
-		{0},
+	bool json = false, man = false;
+	const struct cli_option options[] = {
+		{"json", 0, NULL, &json, "the table as JSON"},
+		{"man", 0, NULL, &man, "the manual page loadcell-metrics(7)"},
 	};
-	int c, form = 0, r = CLI_DONE;
+	int r = cli_options(cli, argc, argv, options, ARRAY_SIZE(options));
 
-	while ((c = cli_option(cli, argc, argv, "", longs, &r)) != -1) {
-		if (c != 'j' && c != 'm')
-			return r;
-		form = c;
-	}
+	if (r >= 0)
+		return r;
 	if (optind != argc)
 		return cli_usage(cli, "arguments are not expected");
-	if (form == 'j')
+	if (json)
 		metrics_json(cli->out);
-	else if (form == 'm')
+	else if (man)
 		metrics_man(cli->out);
 	else
 		metrics_text(cli->out);

@@ -37,60 +37,53 @@ static int bad_column(const struct cli *cli, const char *text)
 	return cli_usage(cli, "--sort \"%s\" is none of%s.", text, list);
 }
 
+/* What is empty was not given. */
+struct texts {
+	const char *delay, *count, *sort, *filter;
+};
+
+static int take_texts(struct top *t, const struct texts *o)
+{
+	enum top_column_id column = COLUMN_CPU;
+	char *end;
+	double seconds = strtod(o->delay, &end);
+
+	if (*o->delay && (*end || !(seconds >= 0.1 && seconds <= 3600)))
+		return cli_usage(t->cli, "-d takes 0.1 to 3600 seconds, not \"%s\".", o->delay);
+	t->delay_ns = (uint64_t)(seconds * 1e9);
+	t->count = strtoul(o->count, &end, 10);
+	if (*o->count && (*end || *o->count == '-' || !t->count))
+		return cli_usage(t->cli, "-n takes a number from 1 on, not \"%s\".", o->count);
+	if (*o->sort && parse_column(o->sort, &column) < 0)
+		return bad_column(t->cli, o->sort);
+	t->model.sort = column;
+	t->model.ascending = top_columns[column].kind == COLUMN_IS_TEXT;
+	if (strlen(o->filter) >= TOP_FILTER_MAX)
+		return cli_usage(t->cli, "The filter is longer than %d bytes.", TOP_FILTER_MAX - 1);
+	strcpy(t->model.filter, o->filter);
+	return -1;
+}
+
+/* -1 to go on, else the exit code. */
 static int read_options(struct top *t, int argc, char **argv, bool *ret_batch)
 {
-	static const struct option longs[] = {
-		{"batch", no_argument, NULL, 'b'},
-		{"delay", required_argument, NULL, 'd'},
-		{"count", required_argument, NULL, 'n'},
-		{"sort", required_argument, NULL, 's'},
-		{"filter", required_argument, NULL, 'f'},
-		{0},
+	struct texts o = {"", "", "", ""};
+	const struct cli_option options[] = {
+		{"batch", 'b', NULL, ret_batch, "print tables instead of drawing on the terminal"},
+		{"delay", 'd', "S", &o.delay, "look for a new sample every S seconds"},
+		{"count", 'n', "N", &o.count, "end after N tables; means --batch"},
+		{"sort", 's', "C", &o.sort, "sort by column C"},
+		{"filter", 'f', "T", &o.filter,
+			"only instances whose name, host name or group has T"},
 	};
-	enum top_column_id column;
-	double seconds;
-	char *end;
-	int option, r = CLI_DONE;
+	int r = cli_options(t->cli, argc, argv, options, ARRAY_SIZE(options));
 
-	optind = 0;
-	while ((option = cli_option(t->cli, argc, argv, "bd:n:s:f:", longs, &r)) != -1) {
-		switch (option) {
-		case 'b':
-			*ret_batch = true;
-			break;
-		case 'd':
-			seconds = strtod(optarg, &end);
-			if (end == optarg || *end || !(seconds >= 0.1 && seconds <= 3600))
-				return cli_usage(t->cli,
-					"-d takes 0.1 to 3600 seconds, not \"%s\".", optarg);
-			t->delay_ns = (uint64_t)(seconds * 1e9);
-			break;
-		case 'n':
-			t->count = strtoul(optarg, &end, 10);
-			if (*end || *optarg == '-' || !t->count)
-				return cli_usage(
-					t->cli, "-n takes a number from 1 on, not \"%s\".", optarg);
-			*ret_batch = true;
-			break;
-		case 's':
-			if (parse_column(optarg, &column) < 0)
-				return bad_column(t->cli, optarg);
-			t->model.sort = column;
-			t->model.ascending = top_columns[column].kind == COLUMN_IS_TEXT;
-			break;
-		case 'f':
-			if (strlen(optarg) >= TOP_FILTER_MAX)
-				return cli_usage(t->cli, "The filter is longer than %d bytes.",
-					TOP_FILTER_MAX - 1);
-			strcpy(t->model.filter, optarg);
-			break;
-		default:
-			return r ? r : -ECANCELED;
-		}
-	}
+	if (r >= 0)
+		return r;
 	if (optind < argc)
 		return cli_usage(t->cli, "\"%s\" is one argument too many.", argv[optind]);
-	return CLI_DONE;
+	*ret_batch = *ret_batch || *o.count;
+	return take_texts(t, &o);
 }
 
 /* --- tables one after another, for pipes, logs and terminals that cannot do more ---------------
@@ -177,12 +170,12 @@ static int run(struct top *t, bool batch)
 
 int top_main(struct cli *cli, int argc, char **argv)
 {
-	struct top t = {.cli = cli, .model.sort = COLUMN_CPU};
+	struct top t = {.cli = cli};
 	bool batch = false;
 	int r = read_options(&t, argc, argv, &batch);
 
-	if (r)
-		return r == -ECANCELED ? CLI_DONE : r;
+	if (r >= 0)
+		return r;
 	t.path = config_run_path(cli->config, "snapshot");
 	t.ring_path = config_run_path(cli->config, "recent");
 	if (!t.path || !t.ring_path)
