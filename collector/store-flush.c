@@ -10,6 +10,8 @@
 #define BATCH_BYTES (8 * 1024 * 1024)
 
 #define FUTURE_US (UINT64_C(3600) * 1000000)
+/* How far after its second a sample may come to count as taken on it. */
+#define LATE_US 50000
 /* Records before the cursor that span a heartbeat at any interval. */
 #define LEARN_RECORDS 8
 /* Below, a copy-on-write file system could fail a write to a mapped file, which is a SIGBUS. */
@@ -155,6 +157,7 @@ static int prepare(struct store *s, struct store_file *f, struct store_layout *l
 struct progress {
 	uint64_t last_us, run, interfaces;
 	uint64_t samples, skipped;
+	bool left_out;
 };
 
 /* librrd cuts its microseconds, so a stored time may read back one lower. */
@@ -163,14 +166,32 @@ static bool is_stored(uint64_t time_us, uint64_t last_us)
 	return time_us <= last_us + 1;
 }
 
+/*
+ * librrd counts unknown time in whole seconds and takes the rest for time at zero (rrd_update.c,
+ * process_pdp_st(): "not really accurate"). Where the step after a gap will not be unknown as a
+ * whole, what is known begins on a second: a collector's first sample, which comes when it comes,
+ * is left out when another follows.
+ */
+static bool begin_after_gap(struct progress *p, uint64_t step, uint64_t *time_us, bool more)
+{
+	uint64_t late_us = *time_us % 1000000;
+
+	if (*time_us / 1000000 % step > step / 2)
+		return true;
+	p->left_out = late_us > LATE_US && more && !p->left_out;
+	*time_us -= late_us;
+	return !p->left_out;
+}
+
 static void add_sample(
-	struct store *s, struct progress *p, const struct ring_record *rec, uint64_t run)
+	struct store *s, struct progress *p, const struct ring_record *rec, uint64_t run, bool more)
 {
 	uint64_t time_us = rec->time_ns / 1000, interfaces = s->writer.interfaces_hash;
 	const struct store_layout *l = s->writer.layout;
+	uint64_t heartbeat_us = l->heartbeat * 1000000;
 	enum sample_break unknown = BREAK_NONE;
 
-	if (is_stored(time_us, p->last_us)) {
+	if (is_stored(time_us, p->last_us) || time_us - time_us % 1000000 == p->last_us) {
 		p->skipped += rec->seq >= s->cursor;
 		if (is_stored(p->last_us, time_us)) {
 			p->run = run;
@@ -178,9 +199,10 @@ static void add_sample(
 		}
 		return;
 	}
+	if (time_us - p->last_us > heartbeat_us && !begin_after_gap(p, l->step, &time_us, more))
+		return;
 	/* Beyond the heartbeat librrd itself forgets the old counters. */
-	if (p->run != run && p->run != STORE_NO_RUN &&
-		time_us - p->last_us <= l->heartbeat * 1000000) {
+	if (p->run != run && p->run != STORE_NO_RUN && time_us - p->last_us <= heartbeat_us) {
 		if (l->step >= 4)
 			row_writer_restart(&s->writer, p->last_us, time_us);
 		else
@@ -265,7 +287,7 @@ static void store_file_rows(
 		uint64_t run;
 
 		if (read_sample(s, &row, end, &run))
-			add_sample(s, &p, rec, run);
+			add_sample(s, &p, rec, run, row < end);
 	}
 	write_lines(s, f, &view, &p);
 }
