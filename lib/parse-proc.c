@@ -19,12 +19,13 @@ static int scan_pid(struct span *line, pid_t *ret)
 	return 0;
 }
 
-static int skip_words(struct span *line, unsigned int n)
+/* Columns of numbers in order; what NULL stands for may be any word. */
+static int scan_columns(struct span *line, uint64_t *const *column, size_t n)
 {
 	struct span word;
 
-	while (n--) {
-		if (!next_word(line, &word))
+	for (size_t i = 0; i < n; i++) {
+		if (column[i] ? scan_column(line, column[i]) : !next_word(line, &word))
 			return -EBADMSG;
 	}
 	return 0;
@@ -49,20 +50,11 @@ static bool find_line(const char *buf, size_t len, const char *prefix, struct sp
 /* Before Linux 2.6.36 a long number followed the colon at once, so the name ends at the colon. */
 static bool parse_interface(struct span line, struct netdev *ret)
 {
-	static const int column[] = {
-		NETDEV_RX_BYTES,
-		NETDEV_RX_PACKETS,
-		NETDEV_RX_ERRORS,
-		NETDEV_RX_DROPS,
-		-1, /* fifo */
-		-1, /* frame */
-		-1, /* compressed */
-		-1, /* multicast */
-		NETDEV_TX_BYTES,
-		NETDEV_TX_PACKETS,
-		NETDEV_TX_ERRORS,
-		NETDEV_TX_DROPS,
-	};
+	uint64_t *const c = ret->column, other; /* fifo, frame, compressed, multicast */
+	uint64_t *const column[] = {&c[NETDEV_RX_BYTES], &c[NETDEV_RX_PACKETS],
+		&c[NETDEV_RX_ERRORS], &c[NETDEV_RX_DROPS], &other, &other, &other, &other,
+		&c[NETDEV_TX_BYTES], &c[NETDEV_TX_PACKETS], &c[NETDEV_TX_ERRORS],
+		&c[NETDEV_TX_DROPS]};
 	const char *colon;
 
 	skip_blanks(&line);
@@ -72,15 +64,7 @@ static bool parse_interface(struct span line, struct netdev *ret)
 	ret->name = line.p;
 	ret->name_len = (size_t)(colon - line.p);
 	line.p = colon + 1;
-	for (size_t i = 0; i < ARRAY_SIZE(column); i++) {
-		uint64_t number;
-
-		if (scan_column(&line, &number))
-			return false;
-		if (column[i] >= 0)
-			ret->column[column[i]] = number;
-	}
-	return true;
+	return scan_columns(&line, column, ARRAY_SIZE(column)) == 0;
 }
 
 int parse_netdev(const char *buf, size_t len, struct netdev *ret, size_t max, size_t *ret_n)
@@ -173,6 +157,10 @@ int parse_proc_stat(const char *buf, size_t len, struct proc_stat *ret)
 	struct span line = span_of(buf, len), state;
 	const char *bracket = len ? memrchr(buf, ')', len) : NULL;
 	struct proc_stat s;
+	uint64_t *const column[] = {/* from pgrp, the fifth, on */
+		NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, &s.utime_ticks,
+		&s.stime_ticks, NULL, NULL, NULL, NULL, &s.threads, NULL, &s.starttime_ticks, NULL,
+		&s.rss_pages};
 
 	if (!bracket)
 		return -EBADMSG;
@@ -180,11 +168,7 @@ int parse_proc_stat(const char *buf, size_t len, struct proc_stat *ret)
 	if (line.p < line.end && line.end[-1] == '\n')
 		line.end--;
 	if (!next_word(&line, &state) || span_len(&state) != 1 || scan_pid(&line, &s.ppid) ||
-		skip_words(&line, 9) || scan_column(&line, &s.utime_ticks) ||
-		scan_column(&line, &s.stime_ticks) || skip_words(&line, 4) ||
-		scan_column(&line, &s.threads) || skip_words(&line, 1) ||
-		scan_column(&line, &s.starttime_ticks) || skip_words(&line, 1) ||
-		scan_column(&line, &s.rss_pages) || line.p == line.end)
+		scan_columns(&line, column, ARRAY_SIZE(column)) || line.p == line.end)
 		return -EBADMSG;
 	s.state = *state.p;
 	*ret = s;
@@ -199,8 +183,8 @@ int parse_proc_status(const char *buf, size_t len, struct proc_status *ret)
 
 	if (!find_line(buf, len, "PPid:", &line) || scan_pid(&line, &s.ppid))
 		return -EBADMSG;
-	if (!find_line(buf, len, "Uid:", &line) || skip_words(&line, 1) ||
-		scan_column(&line, &uid) || uid > UINT32_MAX)
+	if (!find_line(buf, len, "Uid:", &line) ||
+		scan_columns(&line, (uint64_t *[]){NULL, &uid}, 2) || uid > UINT32_MAX)
 		return -EBADMSG;
 	s.euid = (uid_t)uid;
 	if (find_line(buf, len, "NSpid:", &line)) {
@@ -223,12 +207,8 @@ int parse_proc_cpu(const char *buf, size_t len, struct proc_cpu *ret)
 		&c.user, &c.nice, &c.system, &c.idle, &c.iowait, &c.irq, &c.softirq, &c.steal};
 	struct span line;
 
-	if (!find_line(buf, len, "cpu ", &line))
+	if (!find_line(buf, len, "cpu ", &line) || scan_columns(&line, column, ARRAY_SIZE(column)))
 		return -EBADMSG;
-	for (size_t i = 0; i < ARRAY_SIZE(column); i++) {
-		if (scan_column(&line, column[i]))
-			return -EBADMSG;
-	}
 	*ret = c;
 	return 0;
 }
@@ -237,9 +217,7 @@ int parse_btime(const char *buf, size_t len, uint64_t *ret)
 {
 	struct span line;
 
-	if (!find_line(buf, len, "btime ", &line) || scan_column(&line, ret))
-		return -EBADMSG;
-	return 0;
+	return find_line(buf, len, "btime ", &line) && !scan_column(&line, ret) ? 0 : -EBADMSG;
 }
 
 int parse_loadavg_tasks(const char *buf, size_t len, uint64_t *ret)
@@ -247,7 +225,7 @@ int parse_loadavg_tasks(const char *buf, size_t len, uint64_t *ret)
 	struct span text = span_of(buf, len), line;
 	uint64_t running;
 
-	if (!next_line(&text, &line) || skip_words(&line, 3))
+	if (!next_line(&text, &line) || scan_columns(&line, (uint64_t *[3]){NULL}, 3))
 		return -EBADMSG;
 	skip_blanks(&line);
 	if (scan_digits(&line, &running) || !skip_char(&line, '/') || scan_column(&line, ret))
@@ -259,9 +237,7 @@ int parse_file_nr(const char *buf, size_t len, uint64_t *ret)
 {
 	struct span text = span_of(buf, len), line;
 
-	if (!next_line(&text, &line) || scan_column(&line, ret))
-		return -EBADMSG;
-	return 0;
+	return next_line(&text, &line) && !scan_column(&line, ret) ? 0 : -EBADMSG;
 }
 
 int parse_proc_cgroups(const char *buf, size_t len, const char *controller, uint64_t *ret)
@@ -270,50 +246,27 @@ int parse_proc_cgroups(const char *buf, size_t len, const char *controller, uint
 
 	while (next_line(&text, &line)) {
 		if (next_word(&line, &name) && span_is(&name, controller))
-			return skip_words(&line, 1) || scan_column(&line, ret) ? -EBADMSG : 0;
+			return scan_columns(&line, (uint64_t *[]){NULL, ret}, 2);
 	}
 	return -EBADMSG;
 }
 
 /* --- /proc/net/unix ------------------------------------------------------------------------ */
 
-#define SOCKET_LISTENS 0x10000 /* __SO_ACCEPTCON, include/linux/net.h */
-
-static bool scan_hex(struct span word, uint64_t *ret)
-{
-	uint64_t n = 0;
-
-	if (word.p == word.end || span_len(&word) > 16)
-		return false;
-	for (; word.p < word.end; word.p++) {
-		char c = *word.p;
-		int digit = is_digit(c)            ? c - '0'
-			    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-			    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-						   : -1;
-
-		if (digit < 0)
-			return false;
-		n = n << 4 | (uint64_t)digit;
-	}
-	*ret = n;
-	return true;
-}
-
 /*
- * "address: refs protocol flags type state inode @name". The name is the rest of the line, blanks
- * included. unix_seq_show() writes it raw, so a name with a newline can forge a line: whoever
- * acts on one asks the socket for its peer.
+ * "address: refs protocol flags type state inode @name". The flags are __SO_ACCEPTCON, %08X, of a
+ * listener and else 0 (unix_seq_show() in net/unix/af_unix.c). The name is the rest of the line,
+ * blanks included, written raw, so a name with a newline can forge a line: whoever acts on one
+ * asks the socket for its peer.
  */
 static bool split_listener(struct span line, struct unix_socket *ret)
 {
-	struct span flags_word;
-	uint64_t flags;
+	uint64_t *const three[3] = {NULL};
+	struct span flags;
 
-	if (skip_words(&line, 3) || !next_word(&line, &flags_word) ||
-		!scan_hex(flags_word, &flags) || !(flags & SOCKET_LISTENS) ||
-		skip_words(&line, 2) || scan_column(&line, &ret->inode) || !skip_char(&line, ' ') ||
-		!skip_char(&line, '@'))
+	if (scan_columns(&line, three, 3) || !next_word(&line, &flags) ||
+		!span_is(&flags, "00010000") || scan_columns(&line, three, 2) ||
+		scan_column(&line, &ret->inode) || !skip_char(&line, ' ') || !skip_char(&line, '@'))
 		return false;
 	ret->name = line.p;
 	ret->name_len = span_len(&line);

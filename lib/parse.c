@@ -178,15 +178,11 @@ static void add_digits(struct value *sum, struct span digits, uint64_t scale)
 		*sum = value_of(total);
 }
 
-/* Without a device that has any figure, nothing was transferred: zero is then known. */
-static void finish_sums(struct value *sums, size_t n, bool any_figure)
+static void finish_sums(struct value *sums, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		if (sums[i].state == VALUE_UNLIMITED)
 			sums[i] = value_absent();
-		else if (!any_figure)
-			sums[i] = value_of(0);
-	}
 }
 
 /* "8:0" */
@@ -228,9 +224,36 @@ static bool split_pair(struct span word, struct span *key, struct span *value)
 	return true;
 }
 
-static bool key_is(const struct parse_key *key, const struct span *s)
+/* Adds one figure to the sum of its key; once: unless the key has had one. */
+static void add_figure(const struct parse_key *keys, size_t n, struct value *ret,
+	const struct span *key, const struct span *figure, bool once)
 {
-	return span_len(s) == key->len && memcmp(s->p, key->key, key->len) == 0;
+	for (size_t i = 0; i < n; i++) {
+		if (span_len(key) == keys[i].len && !memcmp(key->p, keys[i].key, keys[i].len) &&
+			!(once && ret[i].state != VALUE_ABSENT))
+			add_digits(&ret[i], *figure, keys[i].scale);
+	}
+}
+
+/* What `split` finds in the lines; false and no output when that is nothing. */
+static bool add_lines(struct span text,
+	bool (*split)(struct span line, struct span *key, struct span *figure), bool once,
+	const struct parse_key *keys, size_t n, struct value *ret)
+{
+	struct span line, key, figure;
+	bool any = false;
+
+	while (next_line(&text, &line)) {
+		if (!split(line, &key, &figure))
+			continue;
+		if (!any)
+			set_all(ret, n, value_absent());
+		any = true;
+		add_figure(keys, n, ret, &key, &figure, once);
+	}
+	if (any)
+		finish_sums(ret, n);
+	return any;
 }
 
 /*
@@ -256,13 +279,12 @@ int parse_nested(
 			if (!split_pair(word, &key, &value))
 				continue;
 			any_figure = true;
-			for (size_t i = 0; i < n; i++) {
-				if (key_is(&keys[i], &key))
-					add_digits(&ret[i], value, keys[i].scale);
-			}
+			add_figure(keys, n, ret, &key, &value, false);
 		}
 	}
-	finish_sums(ret, n, any_figure);
+	finish_sums(ret, n);
+	if (!any_figure)
+		set_all(ret, n, value_of(0));
 	return 0;
 }
 
@@ -275,34 +297,24 @@ static bool split_blkio(struct span line, struct span *key, struct span *value)
 	       next_word(&line, value) && !next_word(&line, &rest);
 }
 
-static bool is_blkio_line(struct span line)
+/* "Total 0" alone: nothing was transferred. */
+static bool is_total_line(struct span line)
 {
 	struct span key, value;
 
-	if (split_blkio(line, &key, &value))
-		return true;
 	return next_word(&line, &key) && span_is(&key, "Total") && next_word(&line, &value);
 }
 
 int parse_blkio(
 	const char *buf, size_t len, const struct parse_key *keys, size_t n, struct value *ret)
 {
-	struct span text = span_of(buf, len), line, key, value;
-	bool any_figure = false;
+	struct span text = span_of(buf, len);
 
-	if (!any_line(text, is_blkio_line))
+	if (add_lines(text, split_blkio, false, keys, n, ret))
+		return 0;
+	if (!any_line(text, is_total_line))
 		return -EBADMSG;
-	set_all(ret, n, value_absent());
-	while (next_line(&text, &line)) {
-		if (!split_blkio(line, &key, &value))
-			continue;
-		any_figure = true;
-		for (size_t i = 0; i < n; i++) {
-			if (key_is(&keys[i], &key))
-				add_digits(&ret[i], value, keys[i].scale);
-		}
-	}
-	finish_sums(ret, n, any_figure);
+	set_all(ret, n, value_of(0));
 	return 0;
 }
 
@@ -321,31 +333,10 @@ static bool split_pressure(struct span line, struct span *key, struct span *tota
 	return false;
 }
 
-static bool is_pressure_line(struct span line)
-{
-	struct span key, total;
-
-	return split_pressure(line, &key, &total);
-}
-
 int parse_pressure(
 	const char *buf, size_t len, const struct parse_key *keys, size_t n, struct value *ret)
 {
-	struct span text = span_of(buf, len), line, key, total;
-
-	if (!any_line(text, is_pressure_line))
-		return -EBADMSG;
-	set_all(ret, n, value_absent());
-	while (next_line(&text, &line)) {
-		if (!split_pressure(line, &key, &total))
-			continue;
-		for (size_t i = 0; i < n; i++) {
-			if (ret[i].state == VALUE_ABSENT && key_is(&keys[i], &key))
-				add_digits(&ret[i], total, keys[i].scale);
-		}
-	}
-	finish_sums(ret, n, true);
-	return 0;
+	return add_lines(span_of(buf, len), split_pressure, true, keys, n, ret) ? 0 : -EBADMSG;
 }
 
 /* --- CPUs ---------------------------------------------------------------------------------- */
