@@ -12,7 +12,7 @@ DEPS    ?= yes
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wold-style-definition -Wpointer-arith -Wwrite-strings -Wvla -Wundef \
-	-Wnull-dereference -Wformat-security -Wfloat-equal -Wimplicit-fallthrough -Wredundant-decls \
+	-Wnull-dereference -Wformat-security -Wfloat-equal -Wredundant-decls \
 	-Wno-unused-parameter
 ifneq ($(findstring gcc,$(CC)),)
 WARN += -Wlogical-op -Wduplicated-cond
