@@ -94,15 +94,14 @@ struct view {
 	} * interfaces; /* by instance, then in the snapshot's order */
 };
 
-/* Opens the snapshot. A negative errno with one sentence (with the next step) in *err. */
+/* Opens the snapshot. A negative errno, or 0 with v->stale, with one sentence (with the next step)
+ * in *err. */
 int view_load(const struct config *config, struct view *v, struct error *err);
 void view_close(struct view *v);
 static inline void cleanup_view_close(struct view *v)
 {
 	view_close(v);
 }
-/* "the data is 3m12s old ...", for people; only where v->stale. */
-void view_stale_sentence(const struct view *v, struct error *ret);
 /* The same for a command that prints once: complaints go to cli->err. CLI_DONE; CLI_STALE with
  * v->snapshot (stale) or without it (no data); CLI_FAILED (damaged). */
 int view_open(const struct cli *cli, struct view *v);

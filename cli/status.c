@@ -91,8 +91,6 @@ static void read_data(struct status *s)
 
 	if (r == 0 && !s->view.stale)
 		return;
-	if (r == 0)
-		view_stale_sentence(&s->view, &err);
 	r = r == 0 || r == -ENOENT ? CLI_STALE : CLI_FAILED;
 	cli_fail(s->cli, r, "%s", err.text);
 	problem(s, r, see_log, "%s", err.text);

@@ -83,15 +83,12 @@ int view_load(const struct config *config, struct view *v, struct error *err)
 	}
 	v->age_ns = snapshot_age_ns(v->snapshot);
 	v->stale = v->age_ns > config_stale_after_ns(config, v->info->interval_ns);
+	if (v->stale)
+		error_set(err, 0,
+			"the data is %s old, though a sample is due every %s: the collector has "
+			"stopped or hangs; see: loadcell status",
+			cell_duration(v->age_ns).text, cell_duration(v->info->interval_ns).text);
 	return 0;
-}
-
-void view_stale_sentence(const struct view *v, struct error *ret)
-{
-	error_set(ret, 0,
-		"the data is %s old, though a sample is due every %s: the collector has stopped or "
-		"hangs; see: loadcell status",
-		cell_duration(v->age_ns).text, cell_duration(v->info->interval_ns).text);
 }
 
 int view_open(const struct cli *cli, struct view *v)
@@ -101,10 +98,7 @@ int view_open(const struct cli *cli, struct view *v)
 
 	if (r < 0)
 		return cli_fail(cli, r == -ENOENT ? CLI_STALE : CLI_FAILED, "%s", err.text);
-	if (!v->stale)
-		return CLI_DONE;
-	view_stale_sentence(v, &err);
-	return cli_fail(cli, CLI_STALE, "%s", err.text);
+	return v->stale ? cli_fail(cli, CLI_STALE, "%s", err.text) : CLI_DONE;
 }
 
 struct value view_host_value(const struct view *v, unsigned int metric_id)
