@@ -48,7 +48,7 @@ uint64_t checksum_of(const void *data, size_t len, size_t sum_at)
 	struct checksum sum;
 
 	memcpy(block, (const char *)data + before, sizeof(block));
-	memset(block + sum_at - before, 0, sizeof(uint64_t));
+	memset(block + (sum_at - before), 0, sizeof(uint64_t));
 	checksum_start(&sum);
 	checksum_add(&sum, data, before);
 	checksum_add(&sum, block, sizeof(block));
