@@ -77,6 +77,14 @@ struct ring_columns {
 	uint16_t slot[SCOPE_COUNT][RING_METRICS_MAX];
 };
 
+/* The record that the writer is building. */
+struct ring_building {
+	unsigned char *record;
+	size_t used, size;
+	uint32_t rows;
+	bool begun, too_large;
+};
+
 struct ring {
 	char *path;
 	dev_t dev;
@@ -89,11 +97,7 @@ struct ring {
 	uint64_t *slot;
 	unsigned char *data;
 	struct ring_columns columns;
-	/* Writer: the record that is being built. */
-	unsigned char *record;
-	size_t used, size;
-	uint32_t rows;
-	bool begun, too_large;
+	struct ring_building w;
 };
 
 /* Maps an open ring file and checks what its header says. Takes the descriptor's identity. */

@@ -39,6 +39,14 @@ static void copy_in(struct ring *r, uint64_t position, const void *src, size_t l
 	memcpy(r->data, (const char *)src + first, len - first);
 }
 
+static uint64_t time_at(const struct ring *r, uint64_t position)
+{
+	struct ring_record_header h;
+
+	ring_copy_out(r, position, &h, sizeof(h));
+	return h.time_ns;
+}
+
 /* --- making the file --------------------------------------------------------------------- */
 
 static void fill_header(struct ring_header *h, uint64_t size, uint64_t first_seq)
@@ -80,47 +88,6 @@ static int fill_file(int fd, uint64_t size, uint64_t first_seq)
 	return fchmod(fd, 0640) < 0 ? -errno : 0;
 }
 
-/* A ring in path.new, ready for publish(). */
-static int make_ring(
-	const char *path, uint64_t size, uint64_t first_seq, struct ring **ret, struct error *err)
-{
-	const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-	_cleanup_free_ char *new_path = format_string("%s.new", path);
-	_cleanup_close_ int fd = -1;
-	int r;
-
-	if (!new_path)
-		return error_set(err, -ENOMEM, "%s: %s", path, strerror(ENOMEM));
-	if (unlink(new_path) < 0 && errno != ENOENT)
-		return error_set(err, -errno, "cannot remove %s: %m", new_path);
-	fd = open(new_path, flags, 0640);
-	if (fd < 0)
-		return error_set(err, -errno, "cannot make %s: %m", new_path);
-	r = fill_file(fd, size, first_seq);
-	if (r)
-		error_set(err, r, "cannot make a ring of %" PRIu64 " bytes in %s: %s", size,
-			new_path, strerror(-r));
-	else
-		r = ring_map(fd, path, true, ret, err);
-	if (r)
-		unlink(new_path);
-	return r;
-}
-
-static int publish(const struct ring *r, struct error *err)
-{
-	_cleanup_free_ char *new_path = format_string("%s.new", r->path);
-	int e;
-
-	if (!new_path)
-		return error_set(err, -ENOMEM, "%s: %s", r->path, strerror(ENOMEM));
-	if (rename(new_path, r->path) == 0)
-		return 0;
-	e = error_set(err, -errno, "cannot rename %s: %m", new_path);
-	unlink(new_path);
-	return e;
-}
-
 static uint64_t round_size(uint64_t size)
 {
 	size = MIN(MAX(size, RING_SIZE_MIN), RING_SIZE_MAX);
@@ -158,7 +125,6 @@ static bool is_sound(const struct ring *r)
 static void copy_records(struct ring *to, const struct ring *from, uint64_t *ret_lost)
 {
 	const uint64_t cursor = __atomic_load_n(&from->h->cursor, __ATOMIC_ACQUIRE);
-	struct ring_record_header h;
 	struct ring_control c;
 	unsigned char chunk[RING_PAGE];
 	uint64_t first;
@@ -178,12 +144,53 @@ static void copy_records(struct ring *to, const struct ring *from, uint64_t *ret
 		ring_copy_out(from, at, chunk, MIN(sizeof(chunk), c.head - at));
 		copy_in(to, at, chunk, MIN(sizeof(chunk), c.head - at));
 	}
-	if (first < c.next_seq) {
-		ring_copy_out(to, c.tail, &h, sizeof(h));
-		c.first_time_ns = h.time_ns;
-	}
+	if (first < c.next_seq)
+		c.first_time_ns = time_at(to, c.tail);
 	to->h->cursor = cursor;
 	control_put(to, &c);
+}
+
+/* Makes a ring in new_path, takes over the records of `from` (or NULL), and gives it its name. */
+static int make_ring_as(const char *new_path, const char *path, uint64_t size, uint64_t first_seq,
+	const struct ring *from, struct ring **ret, uint64_t *ret_lost, struct error *err)
+{
+	const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+	_cleanup_(ring_close) struct ring *r = NULL;
+	_cleanup_close_ int fd = -1;
+	int e;
+
+	if (unlink(new_path) < 0 && errno != ENOENT)
+		return error_set(err, -errno, "cannot remove %s: %m", new_path);
+	fd = open(new_path, flags, 0640);
+	if (fd < 0)
+		return error_set(err, -errno, "cannot make %s: %m", new_path);
+	e = fill_file(fd, size, first_seq);
+	if (e)
+		return error_set(err, e, "cannot make a ring of %" PRIu64 " bytes in %s: %s", size,
+			new_path, strerror(-e));
+	e = ring_map(fd, path, true, &r, err);
+	if (e)
+		return e;
+	if (from)
+		copy_records(r, from, ret_lost);
+	if (rename(new_path, path) < 0)
+		return error_set(err, -errno, "cannot rename %s: %m", new_path);
+	*ret = TAKE_PTR(r);
+	return 0;
+}
+
+static int make_ring(const char *path, uint64_t size, uint64_t first_seq, const struct ring *from,
+	struct ring **ret, uint64_t *ret_lost, struct error *err)
+{
+	_cleanup_free_ char *new_path = format_string("%s.new", path);
+	int e;
+
+	if (!new_path)
+		return error_set(err, -ENOMEM, "%s: %s", path, strerror(ENOMEM));
+	e = make_ring_as(new_path, path, size, first_seq, from, ret, ret_lost, err);
+	if (e)
+		unlink(new_path);
+	return e;
 }
 
 /* The ring that stands at path, if it is one and sound. */
@@ -205,35 +212,24 @@ int ring_create(
 	const char *path, uint64_t size, struct ring **ret, uint64_t *ret_lost, struct error *err)
 {
 	_cleanup_(ring_close) struct ring *old = open_existing(path);
-	_cleanup_(ring_close) struct ring *r = NULL;
 	const bool same_table = old && old->h->fingerprint == metric_fingerprint();
-	struct ring_status st = {.next_seq = 1};
+	struct ring_status st;
 	uint64_t lost = 0;
-	int e;
+	int e = 0;
 
 	size = round_size(size);
-	if (ret_lost)
-		*ret_lost = 0;
 	if (same_table && old->data_size == size) {
 		*ret = TAKE_PTR(old);
-		return 0;
-	}
-	if (old)
+	} else if (!old) {
+		e = make_ring(path, size, 1, NULL, ret, NULL, err);
+	} else {
 		ring_status(old, &st);
-	e = make_ring(path, size, st.next_seq, &r, err);
-	if (e)
-		return e;
-	if (same_table)
-		copy_records(r, old, &lost);
-	else if (old)
 		lost = st.next_seq - MAX(st.cursor_seq, st.first_seq);
-	e = publish(r, err);
-	if (e)
-		return e;
+		e = make_ring(path, size, st.next_seq, same_table ? old : NULL, ret, &lost, err);
+	}
 	if (ret_lost)
-		*ret_lost = lost;
-	*ret = TAKE_PTR(r);
-	return 0;
+		*ret_lost = e ? 0 : lost;
+	return e;
 }
 
 int ring_resize(struct ring *r, uint64_t size, struct error *err)
@@ -246,22 +242,13 @@ int ring_resize(struct ring *r, uint64_t size, struct error *err)
 	size = round_size(size);
 	if (size <= r->data_size)
 		return 0;
-	e = make_ring(r->path, size, 1, &larger, err);
-	if (e)
-		return e;
-	copy_records(larger, r, &lost);
-	e = publish(larger, err);
+	e = make_ring(r->path, size, 1, r, &larger, &lost, err);
 	if (e)
 		return e;
 	/* The caller's handle gets the new mapping and keeps the record that it is building. */
 	*r = *larger;
-	r->record = old.record;
-	r->size = old.size;
-	r->used = old.used;
-	r->rows = old.rows;
-	r->begun = old.begun;
-	r->too_large = old.too_large;
-	old.record = NULL;
+	r->w = old.w;
+	old.w.record = NULL;
 	*larger = old; /* closed at the end */
 	return 0;
 }
@@ -270,18 +257,18 @@ int ring_resize(struct ring *r, uint64_t size, struct error *err)
 
 static int reserve(struct ring *r, size_t len)
 {
-	size_t size = r->size ? r->size : 4096;
+	size_t size = r->w.size ? r->w.size : 4096;
 	unsigned char *record;
 
-	if (r->used + len <= r->size)
+	if (r->w.used + len <= r->w.size)
 		return 0;
-	while (size < r->used + len)
+	while (size < r->w.used + len)
 		size *= 2;
-	record = realloc(r->record, size);
+	record = realloc(r->w.record, size);
 	if (!record)
 		return -ENOMEM;
-	r->record = record;
-	r->size = size;
+	r->w.record = record;
+	r->w.size = size;
 	return 0;
 }
 
@@ -293,15 +280,12 @@ int ring_begin(struct ring *r, uint64_t time_ns, uint64_t monotonic_ns, uint64_t
 		.interval_ns = interval_ns,
 	};
 
-	r->used = 0;
-	r->rows = 0;
-	r->too_large = false;
-	r->begun = false;
+	r->w = (struct ring_building){.record = r->w.record, .size = r->w.size};
 	if (reserve(r, sizeof(h)))
 		return -ENOMEM;
-	memcpy(r->record, &h, sizeof(h));
-	r->used = sizeof(h);
-	r->begun = true;
+	memcpy(r->w.record, &h, sizeof(h));
+	r->w.used = sizeof(h);
+	r->w.begun = true;
 	return 0;
 }
 
@@ -341,20 +325,20 @@ int ring_add(struct ring *r, const struct ring_row *row, const struct value *val
 	};
 	unsigned char *start, *end;
 
-	if (!r->begun)
+	if (!r->w.begun)
 		return -EINVAL;
-	if (r->too_large || r->used > r->data_size / 2) {
-		r->too_large = true; /* commit says so; until then nothing more is kept */
+	if (r->w.too_large || r->w.used > r->data_size / 2) {
+		r->w.too_large = true; /* commit says so; until then nothing more is kept */
 		return 0;
 	}
 	if (reserve(r, sizeof(head) + metrics * 9 + sizeof(uint64_t)))
 		return -ENOMEM;
-	start = r->record + r->used;
+	start = r->w.record + r->w.used;
 	end = encode(start + sizeof(head), values, metrics);
 	head.size = (uint16_t)(end - start);
 	memcpy(start, &head, sizeof(head));
-	r->used += head.size;
-	r->rows++;
+	r->w.used += head.size;
+	r->w.rows++;
 	return 0;
 }
 
@@ -363,7 +347,6 @@ static void make_room(struct ring *r, struct ring_control *c, size_t size)
 {
 	const uint64_t cursor = __atomic_load_n(&r->h->cursor, __ATOMIC_ACQUIRE);
 	const uint64_t first = c->first_seq;
-	struct ring_record_header h;
 
 	while (c->first_seq < c->next_seq && (c->head + size - c->tail > r->data_size ||
 						     c->next_seq - c->first_seq >= r->slots)) {
@@ -374,28 +357,26 @@ static void make_room(struct ring *r, struct ring_control *c, size_t size)
 	}
 	if (c->first_seq == first)
 		return;
-	if (c->first_seq < c->next_seq) {
-		ring_copy_out(r, c->tail, &h, sizeof(h));
-		c->first_time_ns = h.time_ns;
-	}
+	if (c->first_seq < c->next_seq)
+		c->first_time_ns = time_at(r, c->tail);
 	control_put(r, c);
 }
 
 static int finish_record(struct ring *r, uint64_t seq, struct ring_record_header *h)
 {
-	const size_t size = (r->used + RING_ALIGN - 1) / RING_ALIGN * RING_ALIGN;
+	const size_t size = (r->w.used + RING_ALIGN - 1) / RING_ALIGN * RING_ALIGN;
 
 	if (reserve(r, RING_ALIGN))
 		return -ENOMEM;
-	memset(r->record + r->used, 0, size - r->used);
-	memcpy(h, r->record, sizeof(*h));
+	memset(r->w.record + r->w.used, 0, size - r->w.used);
+	memcpy(h, r->w.record, sizeof(*h));
 	h->size = (uint32_t)size;
-	h->used = (uint32_t)r->used;
-	h->rows = r->rows;
+	h->used = (uint32_t)r->w.used;
+	h->rows = r->w.rows;
 	h->seq = seq;
-	memcpy(r->record, h, sizeof(*h));
-	h->checksum = ring_checksum(r->record, size);
-	memcpy(r->record, h, sizeof(*h));
+	memcpy(r->w.record, h, sizeof(*h));
+	h->checksum = ring_checksum(r->w.record, size);
+	memcpy(r->w.record, h, sizeof(*h));
 	return 0;
 }
 
@@ -404,11 +385,11 @@ int ring_commit(struct ring *r, uint64_t *ret_seq)
 	struct ring_record_header h;
 	struct ring_control c;
 
-	if (!r->begun)
+	if (!r->w.begun)
 		return -EINVAL;
-	r->begun = false;
+	r->w.begun = false;
 	ring_control_get(r, &c);
-	if (r->too_large || r->used > r->data_size / 2) {
+	if (r->w.too_large || r->w.used > r->data_size / 2) {
 		c.lost++;
 		control_put(r, &c);
 		return -EMSGSIZE;
@@ -416,7 +397,7 @@ int ring_commit(struct ring *r, uint64_t *ret_seq)
 	if (finish_record(r, c.next_seq, &h))
 		return -ENOMEM;
 	make_room(r, &c, h.size);
-	copy_in(r, c.head, r->record, h.size);
+	copy_in(r, c.head, r->w.record, h.size);
 	put_slot(r, c.next_seq, c.head);
 	if (c.first_seq == c.next_seq)
 		c.first_time_ns = h.time_ns;

@@ -101,18 +101,11 @@ int ring_map(int fd, const char *path, bool writable, struct ring **ret, struct 
 
 int ring_open(const char *path, bool cursor_owner, struct ring **ret, struct error *err)
 {
-	const int flags = (cursor_owner ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-	_cleanup_close_ int fd = open(path, flags);
+	_cleanup_close_ int fd = open_published(path, cursor_owner ? O_RDWR : O_RDONLY, err);
 	int r;
 
-	if (fd < 0 && errno == ENOENT)
-		return error_set(
-			err, -ENOENT, "%s does not exist: no collector has run here yet", path);
-	if (fd < 0 && errno == EACCES)
-		return error_set(err, -EACCES,
-			"%s is not for you to read: become root or join the group loadcell", path);
 	if (fd < 0)
-		return error_set(err, -errno, "cannot open %s: %m", path);
+		return fd;
 	r = ring_map(fd, path, cursor_owner, ret, err);
 	if (!r)
 		(*ret)->cursor_owner = cursor_owner;
@@ -132,7 +125,7 @@ void ring_close(struct ring *r)
 		return;
 	if (r->h)
 		munmap(r->h, r->map_len);
-	free(r->record);
+	free(r->w.record);
 	free(r->path);
 	free(r);
 }

@@ -161,27 +161,17 @@ int snapshot_parse(const void *data, size_t len, struct snapshot **ret, struct e
 	return parse(data, len, "the snapshot", ret, err);
 }
 
-static int open_error(const char *path, int code, struct error *err)
-{
-	if (code == -ENOENT)
-		return error_set(
-			err, code, "%s does not exist: no collector has published here", path);
-	if (code == -EACCES)
-		return error_set(err, code,
-			"%s is not for you to read: become root or join the group loadcell", path);
-	return error_set(err, code, "cannot open %s: %s", path, strerror(-code));
-}
-
 int snapshot_open(const char *path, struct snapshot **ret, struct error *err)
 {
-	/* A FIFO put here must not hold the reader up. */
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_close_ int fd = open_published(path, O_RDONLY, err);
 	struct stat st;
 	void *data;
 	int r;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return open_error(path, -errno, err);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return error_set(err, -errno, "cannot read %s: %m", path);
 	if (!S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(struct snapshot_header))
 		return error_set(err, -EBADMSG, "%s is no snapshot of loadcell", path);
 	if (st.st_size > (off_t)SNAPSHOT_SIZE_MAX)

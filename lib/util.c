@@ -31,6 +31,22 @@ int error_set(struct error *err, int code, const char *format, ...)
 	return code;
 }
 
+int open_published(const char *path, int flags, struct error *err)
+{
+	/* A FIFO put here must not hold the reader up. */
+	int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT)
+		return error_set(
+			err, -ENOENT, "%s does not exist: no collector has run here yet", path);
+	if (errno == EACCES)
+		return error_set(err, -EACCES,
+			"%s is not for you to read: become root or join the group loadcell", path);
+	return error_set(err, -errno, "cannot open %s: %m", path);
+}
+
 /*
  * Reads until the end: one short read proves nothing, because seq_file hands out a page or less
  * at a time.

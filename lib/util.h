@@ -100,6 +100,9 @@ ssize_t pread_file(int fd, char *buf, size_t size);
 /* Reads a file of at most max bytes into a new NUL-ended buffer that the caller frees. */
 int read_file_alloc(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len);
 
+/* Opens a file of the collector's for its readers; says to people why they cannot. */
+int open_published(const char *path, int flags, struct error *err);
+
 int write_all(int fd, const void *data, size_t len);
 
 /* Writes path.new.PID beside path, optionally syncs it, and renames it over path. */
