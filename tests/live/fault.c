@@ -78,6 +78,21 @@ static void fill_cpuset(const struct fleet *f, const char *name)
 	}
 }
 
+/* Where nobody has done so yet, LXC does it too. */
+static void enable_controllers(const struct fleet *f)
+{
+	for (int c = 1; c < CONTROLLER_COUNT; c++) {
+		char path[512], text[32];
+
+		if (f->h->controller[c].version != 2)
+			continue;
+		snprintf(
+			path, sizeof(path), "%s/cgroup.subtree_control", f->h->controller[c].mount);
+		snprintf(text, sizeof(text), "+%s", controller_name(c, 2));
+		put(path, text);
+	}
+}
+
 static bool join(const struct fleet *f, const char *name)
 {
 	char path[512];
@@ -212,6 +227,7 @@ static int instances(void)
 		return 1;
 	}
 	f.start_ns = now_ns(CLOCK_MONOTONIC);
+	enable_controllers(&f);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	for (;;) {
