@@ -24,7 +24,7 @@ prefix=lc-$$-
 if [ -n "${LOADCELL_WORK:-}" ]; then # tests/demo: stays, but for the instances
 	mkdir -p "$LOADCELL_WORK" && work=$(cd "$LOADCELL_WORK" && pwd) || exit 1
 else
-	work=$(mktemp -d /tmp/loadcell-test.XXXXXX) || exit 1
+	work=$(mktemp -d /tmp/loadcell-test.$$.XXXXXX) || exit 1
 fi
 chmod 755 "$work"
 lxcpath=$work/lxc run_dir=$work/run data_dir=$work/data conf=$work/loadcell.conf
