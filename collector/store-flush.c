@@ -275,7 +275,8 @@ static void store_file_rows(
 		complain(&s->unnamed, "instance %u is not in the index: not stored", row->number);
 		return;
 	}
-	f->seen = s->flush;
+	if (record[end[-1].record].seq >= s->cursor)
+		f->seen = s->flush;
 	if (f->held == s->flush || prepare(s, f, l, record[row->record].time_ns / 1000, &view) < 0)
 		return;
 	p.last_us = view.last_us;

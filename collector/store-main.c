@@ -45,13 +45,12 @@ static void fault(int signal)
 
 static void note_faults(struct store_undo *undo)
 {
+	static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGABRT};
 	struct sigaction action = {.sa_handler = fault, .sa_flags = (int)SA_RESETHAND};
 
 	undo_of_faults = undo;
-	sigaction(SIGBUS, &action, NULL);
-	sigaction(SIGSEGV, &action, NULL);
-	sigaction(SIGFPE, &action, NULL);
-	sigaction(SIGABRT, &action, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
+		sigaction(faults[i], &action, NULL);
 }
 
 struct session {
