@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kill -9 of loadcelld 10 times (KILLS=50: 50 times) while 20 instances run, then of its helpers. Every sample that was
-# published must be in the RRDs in its place: each instance's memory limit is a clock that tells
-# when a value was read (tests/live/fault.c). Kernel counters tell what the rates must add up to.
+# kill -9 of loadcelld 10 times (KILLS=50: 50 times) while 20 instances run, then of its helpers.
+# Every sample that was published must be in the RRDs in its place: each instance's memory limit
+# is a clock that tells when a value was read (tests/live/fault.c). Kernel counters tell what the
+# rates must add up to.
 # timeout: 900
 . "$(dirname "$0")/../lib.sh"
 need_root
