@@ -202,16 +202,12 @@ static ssize_t read_cgroup_file(struct measure *m, struct instance *in, size_t i
 
 /* A device gets its line with the first request (block/blk-cgroup.c, blkcg_print_one_stat()): a
  * per-device file that is there but says nothing means no I/O yet. */
-static void zero_if_silent(const struct plan_file *f, ssize_t n, struct value *values)
+static bool may_be_silent(const struct plan_file *f)
 {
-	if (f->grammar != GRAMMAR_NESTED && f->grammar != GRAMMAR_BLKIO)
-		return;
-	for (size_t k = 0; k < f->n; k++)
-		if (n == 0 || values[k].state == VALUE_ABSENT)
-			values[k] = value_of(0);
+	return f->grammar == GRAMMAR_NESTED || f->grammar == GRAMMAR_BLKIO;
 }
 
-/* 1: read; 0: nothing to read; -ENODEV: the cgroup is gone. */
+/* 1: its cgroup is there; 0: nothing tells; -ENODEV: the cgroup is gone. */
 static int measure_file(struct measure *m, struct instance *in, size_t i)
 {
 	const struct plan_file *f = &in->plan->files[i];
@@ -223,18 +219,20 @@ static int measure_file(struct measure *m, struct instance *in, size_t i)
 	if (f->alternative != 0 && f->alternative != m->io_alternative)
 		return 0;
 	n = read_cgroup_file(m, in, i);
-	if (n == -ENODEV)
-		return -ENODEV;
-	/* EOPNOTSUPP: the file is there but the kernel does not count (PSI off). */
-	if (n == -ENOENT || n == -EOPNOTSUPP)
-		return 0;
-	if (n < 0 || (n > 0 && plan_parse(f, m->buf, n, values) < 0)) {
+	if (n == -ENODEV || n == -ENOENT)
+		return n == -ENODEV ? -ENODEV : 0;
+	/* The file is there but the kernel does not count (PSI off). */
+	if (n == -EOPNOTSUPP)
+		return 1;
+	if (n < 0 || ((n > 0 || !may_be_silent(f)) && plan_parse(f, m->buf, n, values) < 0)) {
 		m->read_errors++;
-		return 0;
+		return 1;
 	}
-	zero_if_silent(f, n, values);
-	for (size_t k = 0; k < f->n; k++)
+	for (size_t k = 0; k < f->n; k++) {
+		if (may_be_silent(f) && values[k].state == VALUE_ABSENT)
+			values[k] = value_of(0);
 		in->now[f->slot[k]] = values[k];
+	}
 	return 1;
 }
 
@@ -284,14 +282,18 @@ static void measure_network(struct measure *m, struct instance *in, const struct
 	uint64_t sums[NETDEV_COLUMNS] = {0};
 	size_t n = 0, rows = 0;
 	ssize_t len;
+	int r;
 
 	in->n_interfaces = 0;
 	if (in->proc_fd < 0 || in->id->network_shared)
 		return;
 	m->files_read++;
 	len = read_netdev(m, in, f->file);
-	if (len < 0 || parse_netdev(m->buf, len, devs, ARRAY_SIZE(devs), &n) < 0)
+	r = len < 0 ? (int)len : parse_netdev(m->buf, len, devs, ARRAY_SIZE(devs), &n);
+	if (r < 0) {
+		m->read_errors += r != -ENOENT && r != -ESRCH; /* init has ended */
 		return;
+	}
 	n = MIN(n, ARRAY_SIZE(devs));
 	if (n > 1 && !in->interfaces)
 		in->interfaces = calloc(INTERFACES_MAX, sizeof(struct interface));
@@ -387,8 +389,8 @@ int instance_measure(struct measure *m, struct instance *in, const struct cycle_
 		}
 		files += r;
 	}
-	/* Without kept descriptors a removed cgroup only shows as files that are missing. */
-	if (files == 0 && !in->keep_open) {
+	/* Where no descriptor was kept, a removed cgroup only shows as files that are missing. */
+	if (files == 0 && faccessat(in->proc_fd, "stat", F_OK, 0) < 0) {
 		in->gone = true;
 		return -ENODEV;
 	}
