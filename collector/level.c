@@ -8,6 +8,8 @@
 #include "../lib/parse.h"
 
 #define LEVEL_DEPTH_MAX 64
+/* A file that was missing is tried again every so many cycles: controllers may come late. */
+#define RETRY_CYCLES 32
 
 struct level {
 	enum controller controller;
@@ -18,6 +20,7 @@ struct level {
 	int fd[PLAN_LIMITS_MAX], second_fd[PLAN_LIMITS_MAX];
 	uint64_t read_in[PLAN_LIMITS_MAX]; /* the cycle that `own` belongs to */
 	struct value own[PLAN_LIMITS_MAX];
+	bool unknown[PLAN_LIMITS_MAX]; /* there is a file, but it could not be read */
 	uint64_t committed[PLAN_LIMITS_MAX];
 	struct level *next; /* all levels, deepest first only while summing */
 };
@@ -27,13 +30,12 @@ struct levels {
 	const struct hierarchies *h;
 	void *tree; /* tsearch by controller and path */
 	struct level *all;
-	uint64_t cycle, files_read;
+	uint64_t cycle, files_read, read_errors;
 };
 
 enum {
 	FD_UNTRIED = -1,
-	FD_MISSING = -2,
-	FD_NOT_KEPT = -3
+	FD_MISSING = -2
 };
 
 static int compare_levels(const void *a, const void *b)
@@ -156,16 +158,16 @@ static ssize_t read_level_file(struct levels *l, const struct level *level, int 
 	char path[4096 + 256];
 	ssize_t n;
 
-	if (*fd == FD_MISSING)
+	if (*fd == FD_MISSING && l->cycle % RETRY_CYCLES != 0)
 		return -ENOENT;
 	if (*fd < 0) {
 		snprintf(path, sizeof(path), "%s/%s", level->path + 1, file);
 		int opened = openat(h->fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-		if (opened < 0 && errno != EMFILE && errno != ENFILE)
+		if (opened < 0) {
 			*fd = errno == ENOENT ? FD_MISSING : FD_UNTRIED;
-		if (opened < 0)
 			return -errno;
+		}
 		*fd = opened;
 	}
 	l->files_read++;
@@ -175,35 +177,42 @@ static ssize_t read_level_file(struct levels *l, const struct level *level, int 
 	return n;
 }
 
-static struct value read_own(struct levels *l, struct level *level, size_t limit)
+/* 0, -ENOENT where the level has no such file, or what went wrong. */
+static int read_own(struct levels *l, struct level *level, size_t limit, struct value *ret)
 {
 	const struct plan_limit *want = &l->plan->limits[limit];
-	struct value value = value_absent(), period = value_absent();
+	struct value period;
 	char buf[256];
 	ssize_t n = read_level_file(l, level, &level->fd[limit], want->file, buf, sizeof(buf));
+	int r;
 
 	if (n < 0)
-		return value;
-	if (want->grammar == GRAMMAR_CPU_QUOTA) {
-		parse_cpu_quota(buf, n, &value);
-		return value;
-	}
-	parse_number(buf, n, 1, &value);
-	if (want->grammar != GRAMMAR_CPU_CFS || !value_is_number(value))
-		return value;
+		return (int)n;
+	if (want->grammar == GRAMMAR_CPU_QUOTA)
+		return parse_cpu_quota(buf, n, ret);
+	r = parse_number(buf, n, 1, ret);
+	if (r < 0 || want->grammar != GRAMMAR_CPU_CFS || !value_is_number(*ret))
+		return r;
 	n = read_level_file(
 		l, level, &level->second_fd[limit], want->second_file, buf, sizeof(buf));
-	if (n < 0 || parse_number(buf, n, 1, &period) < 0 || !value_is_number(period) ||
-		period.number == 0)
-		return value_absent();
-	return value_of((unsigned __int128)value.number * NSEC_PER_SEC / period.number);
+	r = n < 0 ? (int)n : parse_number(buf, n, 1, &period);
+	if (r < 0 || !value_is_number(period) || period.number == 0)
+		return r < 0 ? r : -EBADMSG;
+	ret->number = (unsigned __int128)ret->number * NSEC_PER_SEC / period.number;
+	return 0;
 }
 
 static struct value own_limit(struct levels *l, struct level *level, size_t limit)
 {
+	struct value own = value_absent();
+
 	if (level->read_in[limit] != l->cycle) {
-		level->own[limit] = read_own(l, level, limit);
+		int r = read_own(l, level, limit, &own);
+
+		level->own[limit] = r < 0 ? value_absent() : own;
+		level->unknown[limit] = r < 0 && r != -ENOENT;
 		level->read_in[limit] = l->cycle;
+		l->read_errors += level->unknown[limit] && r != -ENODEV;
 	}
 	return level->own[limit];
 }
@@ -217,12 +226,21 @@ struct value level_limit(struct levels *l, struct level *level, size_t limit, st
 	for (; level; level = level->parent) {
 		struct value own = own_limit(l, level, limit);
 
+		if (known.state != VALUE_ABSENT) {
+			/* A hierarchy of an old kernel may not hand its limits down. */
+			if (value_is_number(own) && own.number == smallest.number &&
+				value_is_number(known) && !*ret_path)
+				*ret_path = level->path;
+			continue;
+		}
+		if (level->unknown[limit]) {
+			*ret_path = NULL;
+			return value_absent();
+		}
 		if (own.state == VALUE_UNLIMITED && smallest.state == VALUE_ABSENT)
 			smallest = own;
-		if (!value_is_number(own))
-			continue;
-		if (!value_is_number(smallest) || own.number < smallest.number ||
-			(!*ret_path && own.number == smallest.number)) {
+		if (value_is_number(own) &&
+			(!value_is_number(smallest) || own.number < smallest.number)) {
 			smallest = own;
 			*ret_path = level->path;
 		}
@@ -264,4 +282,9 @@ uint64_t levels_committed(struct levels *l, size_t limit)
 uint64_t levels_files_read(const struct levels *l)
 {
 	return l->files_read;
+}
+
+uint64_t levels_read_errors(const struct levels *l)
+{
+	return l->read_errors;
 }

@@ -26,7 +26,8 @@ void levels_begin(struct levels *l);
 /*
  * The effective value of plan->limits[limit] for a cgroup. *ret_path is the path that binds,
  * owned by the level, NULL where nothing limits. `known`, when not absent, is the effective value
- * that the kernel itself told (v1 hierarchical_memory_limit): levels only name who has it.
+ * that the kernel itself told (v1 hierarchical_memory_limit): levels only name who has it. Absent
+ * when a level's file is there but cannot be read: who knows what it says.
  */
 struct value level_limit(struct levels *l, struct level *level, size_t limit, struct value known,
 	const char **ret_path);
@@ -37,3 +38,4 @@ void level_commit(struct level *level, size_t limit, uint64_t number);
 uint64_t levels_committed(struct levels *l, size_t limit);
 
 uint64_t levels_files_read(const struct levels *l);
+uint64_t levels_read_errors(const struct levels *l);

@@ -130,7 +130,8 @@ void totals_add(struct sampler *s)
 	host_set(&s->host, METRIC_COLLECTOR_FILES_READ,
 		value_of(s->measure.files_read + s->host.files_read +
 			 levels_files_read(s->measure.levels)));
-	host_set(&s->host, METRIC_COLLECTOR_READ_ERRORS, value_of(s->measure.read_errors));
+	host_set(&s->host, METRIC_COLLECTOR_READ_ERRORS,
+		value_of(s->measure.read_errors + levels_read_errors(s->measure.levels)));
 	host_set(&s->host, METRIC_COLLECTOR_START_TIME, value_of(s->started_ns));
 	host_derive(&s->host);
 }
