@@ -9,7 +9,8 @@
 #include "../lib/parse.h"
 #include "plan.h"
 
-#define ROWS_MAX 4
+#define ROWS_MAX    4
+#define COUNTED_MAX (ROWS_MAX * 4 * BELOW_CGROUPS_MAX)
 
 /* A table row whose source says SOURCE_DESCENDANTS. */
 struct below_row {
@@ -35,6 +36,7 @@ struct below_instance {
 	uint64_t total[ROWS_MAX];
 	struct counted *counted;
 	size_t n_counted;
+	bool partial; /* this pass did not see everything */
 };
 
 struct below {
@@ -188,15 +190,19 @@ static void walk_below(struct walk *w, int dir)
 		close_fd(dir);
 		return;
 	}
-	while (w->left > 0 && (entry = readdir(d))) {
-		int child;
+	while (!(w->left == 0 && w->in->partial) && (entry = readdir(d))) {
+		int child = -1;
 
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+		if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") ||
+			!strcmp(entry->d_name, ".."))
 			continue;
-		child = openat(
-			dirfd(d), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (child < 0)
+		if (w->left > 0)
+			child = openat(dirfd(d), entry->d_name,
+				O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (child < 0) {
+			w->in->partial = true;
 			continue;
+		}
 		w->left--;
 		w->visit(w, child);
 		if (w->depth == BELOW_DEPTH_MAX) {
@@ -217,6 +223,7 @@ static void visit_row(struct walk *w, int dir)
 	char buf[4096];
 	ssize_t n = read_file_at(dir, row->file, buf, sizeof(buf));
 
+	w->in->partial |= n < 0 && n != -ENOENT;
 	if (n > 0 && fstat(dir, &st) == 0 && parse_flat(buf, n, &row->key, 1, &v) == 0 &&
 		value_is_number(v))
 		add_count(w->in, w->row, st.st_ino, v.number);
@@ -239,17 +246,23 @@ static int open_cgroup(const struct below *b, enum controller c, const char *pat
 		b->h->controller[c].fd, path + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Forgets cgroups that are gone; what they counted stays in the total. */
+/*
+ * Forgets cgroups that are gone; what they counted stays in the total. One that was only not
+ * reached is kept, or it would be counted again when it is.
+ */
 static void drop_unseen(struct below_instance *in)
 {
+	bool keep_all = in->partial && in->n_counted < COUNTED_MAX;
 	size_t kept = 0;
 
-	for (size_t i = 0; i < in->n_counted; i++)
-		if (in->counted[i].seen)
+	for (size_t i = 0; i < in->n_counted; i++) {
+		if (in->counted[i].seen || keep_all)
 			in->counted[kept++] = in->counted[i];
+	}
 	in->n_counted = kept;
 	for (size_t i = 0; i < kept; i++)
 		in->counted[i].seen = false;
+	in->partial = false;
 }
 
 static bool pass_row(struct below *b, struct below_instance *in, size_t row)
@@ -258,8 +271,10 @@ static bool pass_row(struct below *b, struct below_instance *in, size_t row)
 		.left = BELOW_CGROUPS_MAX, .visit = visit_row, .b = b, .in = in, .row = row};
 	int dir = in->path[row] ? open_cgroup(b, b->rows[row].controller, in->path[row]) : -1;
 
-	if (dir < 0)
+	if (dir < 0) {
+		in->partial |= in->path[row] != NULL;
 		return false;
+	}
 	walk_below(&w, dir);
 	return in->total[row] > 0;
 }
