@@ -123,7 +123,9 @@ static int tree_setup(void **state)
 		return -1;
 	t->given = *state;
 	t->s.measure.proc_fd = t->s.host.proc_fd = -1;
-	strcpy(t->dir, "/tmp/test_measure.XXXXXX");
+	/* A copy is 1,700 small files: memory is faster than a disk. */
+	snprintf(t->dir, sizeof(t->dir), "%s/test_measure.XXXXXX",
+		access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	*state = t;
 	return mkdtemp(t->dir) ? 0 : -1;
 }
