@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <fcntl.h>
-#include <malloc.h>
 #include <fnmatch.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -231,8 +230,6 @@ static int make_header(struct store *s, struct store_layout *l, uint64_t last_s,
 		unlink(path);
 		return rrd_failure(err, -EIO, "create", "prototype");
 	}
-	/* librrd had the whole file in memory, and malloc keeps what it once gave. */
-	malloc_trim(0);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	unlink(path);
 	if (fd >= 0)

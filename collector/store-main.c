@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <linux/ioprio.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -231,6 +232,11 @@ int main(int argc, char **argv)
 	struct error err = {""};
 	int option;
 
+	/*
+	 * librrd now and then has a whole file of 15 MB in memory. With a fixed threshold malloc
+	 * maps such blocks apart and gives them back; by itself it would learn to keep them.
+	 */
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	while ((option = getopt(argc, argv, "c:")) != -1) {
 		if (option != 'c') {
 			fprintf(stderr, "usage: loadcelld-store -c FILE\n");
