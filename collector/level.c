@@ -16,7 +16,6 @@ struct level {
 	char *path;
 	struct level *parent;
 	unsigned int users, depth;
-	bool keep_open;
 	int fd[PLAN_LIMITS_MAX], second_fd[PLAN_LIMITS_MAX];
 	uint64_t read_in[PLAN_LIMITS_MAX]; /* the cycle that `own` belongs to */
 	struct value own[PLAN_LIMITS_MAX];
@@ -28,6 +27,7 @@ struct level {
 struct levels {
 	const struct plan *plan;
 	const struct hierarchies *h;
+	struct descriptors *descriptors;
 	void *tree; /* tsearch by controller and path */
 	struct level *all;
 	uint64_t cycle, files_read, read_errors;
@@ -46,20 +46,21 @@ static int compare_levels(const void *a, const void *b)
 					      : strcmp(x->path, y->path);
 }
 
-struct levels *levels_new(const struct plan *plan, const struct hierarchies *h)
+struct levels *levels_new(
+	const struct plan *plan, const struct hierarchies *h, struct descriptors *descriptors)
 {
 	struct levels *l = calloc(1, sizeof(*l));
 
 	if (l)
-		*l = (struct levels){.plan = plan, .h = h, .cycle = 1};
+		*l = (struct levels){.plan = plan, .h = h, .descriptors = descriptors, .cycle = 1};
 	return l;
 }
 
-static void level_free(struct level *level)
+static void level_free(struct levels *l, struct level *level)
 {
 	for (size_t i = 0; i < PLAN_LIMITS_MAX; i++) {
-		close_fd(level->fd[i]);
-		close_fd(level->second_fd[i]);
+		descriptors_drop(l->descriptors, level->fd[i]);
+		descriptors_drop(l->descriptors, level->second_fd[i]);
 	}
 	free(level->path);
 	free(level);
@@ -74,7 +75,7 @@ void levels_free(struct levels *l)
 
 		l->all = level->next;
 		tdelete(level, &l->tree, compare_levels);
-		level_free(level);
+		level_free(l, level);
 	}
 	free(l);
 }
@@ -92,7 +93,7 @@ static struct level *level_new(struct levels *l, enum controller c, const char *
 	for (size_t i = 0; level->path && i < len; i++)
 		level->depth += level->path[i] == '/';
 	if (!level->path || !tsearch(level, &l->tree, compare_levels)) {
-		level_free(level);
+		level_free(l, level);
 		return NULL;
 	}
 	level->next = l->all;
@@ -100,8 +101,8 @@ static struct level *level_new(struct levels *l, enum controller c, const char *
 	return level;
 }
 
-static struct level *get(struct levels *l, enum controller c, const char *path, size_t len,
-	bool keep_open, int depth)
+static struct level *get(
+	struct levels *l, enum controller c, const char *path, size_t len, int depth)
 {
 	struct level key = {.controller = c, .path = strndupa(path, len)}, **found, *level;
 	size_t parent_len = len;
@@ -118,16 +119,15 @@ static struct level *get(struct levels *l, enum controller c, const char *path, 
 	if (!level)
 		return NULL;
 	level->users = 1;
-	level->keep_open = keep_open;
 	while (parent_len > 0 && path[parent_len - 1] != '/')
 		parent_len--;
-	level->parent = get(l, c, path, parent_len > 0 ? parent_len - 1 : 0, keep_open, depth + 1);
+	level->parent = get(l, c, path, parent_len > 0 ? parent_len - 1 : 0, depth + 1);
 	return level;
 }
 
-struct level *level_get(struct levels *l, enum controller c, const char *path, bool keep_open)
+struct level *level_get(struct levels *l, enum controller c, const char *path)
 {
-	return get(l, c, path, strlen(path), keep_open, 0);
+	return get(l, c, path, strlen(path), 0);
 }
 
 void level_put(struct levels *l, struct level *level)
@@ -139,7 +139,7 @@ void level_put(struct levels *l, struct level *level)
 			p = &(*p)->next;
 		*p = level->next;
 		tdelete(level, &l->tree, compare_levels);
-		level_free(level);
+		level_free(l, level);
 		level = parent;
 	}
 }
@@ -156,24 +156,26 @@ static ssize_t read_level_file(struct levels *l, const struct level *level, int 
 {
 	const struct hierarchy *h = &l->h->controller[level->controller];
 	char path[4096 + 256];
+	bool opened = false;
+	int kept = *fd;
 	ssize_t n;
 
 	if (*fd == FD_MISSING && l->cycle % RETRY_CYCLES != 0)
 		return -ENOENT;
-	if (*fd < 0) {
+	if (kept < 0) {
 		snprintf(path, sizeof(path), "%s/%s", level->path + 1, file);
-		int opened = openat(h->fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-		if (opened < 0) {
-			*fd = errno == ENOENT ? FD_MISSING : FD_UNTRIED;
+		kept = openat(h->fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		*fd = kept < 0 && errno == ENOENT ? FD_MISSING : FD_UNTRIED;
+		if (kept < 0)
 			return -errno;
-		}
-		*fd = opened;
+		opened = true;
 	}
 	l->files_read++;
-	n = pread_file(*fd, buf, size);
-	if (n < 0 || !level->keep_open)
-		*fd = close_fd(*fd);
+	n = pread_file(kept, buf, size);
+	if (opened)
+		*fd = n < 0 ? close_fd(kept) : descriptors_keep(l->descriptors, kept);
+	else if (n < 0)
+		*fd = descriptors_drop(l->descriptors, kept);
 	return n;
 }
 

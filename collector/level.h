@@ -11,13 +11,13 @@
 struct levels;
 struct level;
 
-struct levels *levels_new(const struct plan *plan, const struct hierarchies *h);
+struct levels *levels_new(
+	const struct plan *plan, const struct hierarchies *h, struct descriptors *descriptors);
 void levels_free(struct levels *l);
 DEFINE_CLEANUP(struct levels *, levels_free)
 
-/* Finds or makes the level of this path and its ancestors. Released with level_put(). Without
- * keep_open its files are opened for each read. */
-struct level *level_get(struct levels *l, enum controller c, const char *path, bool keep_open);
+/* Finds or makes the level of this path and its ancestors. Released with level_put(). */
+struct level *level_get(struct levels *l, enum controller c, const char *path);
 void level_put(struct levels *l, struct level *level);
 
 /* Begins a cycle: what was read before no longer counts. */

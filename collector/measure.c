@@ -23,13 +23,13 @@ int measure_init(struct measure *m, const struct hierarchies *h, const char *pro
 {
 	int r;
 
-	*m = (struct measure){.h = h, .proc_fd = -1, .descriptors_max = descriptors_max};
+	*m = (struct measure){.h = h, .proc_fd = -1, .descriptors.max = descriptors_max};
 	r = plan_make(h, SCOPE_INSTANCE, false, &m->merged);
 	if (r == 0)
 		r = plan_make(h, SCOPE_INSTANCE, true, &m->split);
 	if (r < 0)
 		return r;
-	m->levels = levels_new(&m->merged, h);
+	m->levels = levels_new(&m->merged, h, &m->descriptors);
 	m->buf = malloc(BUFFER_SIZE);
 	m->proc_root = strdup(proc_root);
 	if (!m->levels || !m->buf || !m->proc_root) {
@@ -82,12 +82,6 @@ void measure_choose_io(struct measure *m)
 	}
 }
 
-/* Files of the instance and of its own level, and /proc/INIT. */
-static size_t descriptors_of(const struct measure *m)
-{
-	return m->split.n_files + 2 * m->merged.n_limits + 1;
-}
-
 struct instance *instance_new(struct measure *m, struct identity *id)
 {
 	size_t slots = metric_count(SCOPE_INSTANCE);
@@ -110,17 +104,15 @@ struct instance *instance_new(struct measure *m, struct identity *id)
 	for (int c = 0; c < CONTROLLER_COUNT; c++)
 		if (id->limit_cgroup[c])
 			in->plan = &m->split;
-	in->keep_open = m->descriptors + descriptors_of(m) <= m->descriptors_max;
-	if (in->keep_open)
-		m->descriptors += descriptors_of(m);
 	for (size_t i = 0; i < m->merged.n_limits; i++) {
 		enum controller c = m->merged.limits[i].controller;
 
 		if (id->cgroup[c])
-			in->level[i] = level_get(m->levels, c, id->cgroup[c], in->keep_open);
+			in->level[i] = level_get(m->levels, c, id->cgroup[c]);
 	}
 	snprintf(pid, sizeof(pid), "%d", id->init);
 	in->proc_fd = openat(m->proc_fd, pid, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	m->descriptors.open += in->proc_fd >= 0;
 	in->id = id;
 	return in;
 }
@@ -129,11 +121,9 @@ void instance_free(struct measure *m, struct instance *in)
 {
 	if (!in)
 		return;
-	if (in->keep_open)
-		m->descriptors -= descriptors_of(m);
 	for (size_t i = 0; i < PLAN_FILES_MAX; i++)
-		close_fd(in->fd[i]);
-	close_fd(in->proc_fd);
+		descriptors_drop(&m->descriptors, in->fd[i]);
+	descriptors_drop(&m->descriptors, in->proc_fd);
 	for (size_t i = 0; i < PLAN_LIMITS_MAX; i++)
 		level_put(m->levels, in->level[i]);
 	identity_free(in->id);
@@ -177,8 +167,9 @@ static int open_file(struct measure *m, const struct instance *in, const struct 
 static ssize_t read_cgroup_file(struct measure *m, struct instance *in, size_t i)
 {
 	const struct plan_file *f = &in->plan->files[i];
-	ssize_t n;
+	bool opened = false;
 	int fd = in->fd[i];
+	ssize_t n;
 
 	if (fd == FD_MISSING && in->cycles % RETRY_CYCLES != 0)
 		return -ENOENT;
@@ -188,15 +179,14 @@ static ssize_t read_cgroup_file(struct measure *m, struct instance *in, size_t i
 			in->fd[i] = FD_MISSING;
 		if (fd < 0)
 			return fd;
+		opened = true;
 	}
 	m->files_read++;
 	n = pread_file(fd, m->buf, BUFFER_SIZE);
-	if (n == -ENODEV || !in->keep_open) {
-		close_fd(fd);
-		in->fd[i] = FD_CLOSED;
-	} else {
-		in->fd[i] = fd;
-	}
+	if (opened)
+		in->fd[i] = n == -ENODEV ? close_fd(fd) : descriptors_keep(&m->descriptors, fd);
+	else if (n == -ENODEV)
+		in->fd[i] = descriptors_drop(&m->descriptors, fd);
 	return n;
 }
 

@@ -48,7 +48,6 @@ struct instance {
 	size_t n_below;
 	struct value tasks; /* counted in the tree where there is no pids controller */
 	unsigned int cycles;
-	bool keep_open; /* false: descriptors are short, open-read-close */
 	bool gone;
 	char *cgroups_text; /* "memory=/lxc.payload.web01\n...", for the snapshot */
 	char *limits_text;  /* "memory_limit_bytes=/lxc/101\n..." */
@@ -65,8 +64,7 @@ struct measure {
 	int io_alternative; /* which file the kernel accounts I/O in; 0: none */
 	char *buf;
 	uint64_t files_read, read_errors;
-	size_t descriptors;     /* kept open, about */
-	size_t descriptors_max; /* what RLIMIT_NOFILE leaves for them */
+	struct descriptors descriptors;
 };
 
 int measure_init(struct measure *m, const struct hierarchies *h, const char *proc_root,

@@ -45,6 +45,27 @@ struct plan {
 	size_t n_derived;
 };
 
+/* How many descriptors may be kept open (RLIMIT_NOFILE); files beyond are opened for each read. */
+struct descriptors {
+	size_t open, max;
+};
+
+/* Keeps fd if there is room, else closes it. Returns fd or -1. */
+static inline int descriptors_keep(struct descriptors *d, int fd)
+{
+	if (fd >= 0 && d->open >= d->max)
+		return close_fd(fd);
+	d->open += fd >= 0;
+	return fd;
+}
+
+/* Closes one that was kept; negative ones were not. Returns -1. */
+static inline int descriptors_drop(struct descriptors *d, int fd)
+{
+	d->open -= fd >= 0;
+	return close_fd(fd);
+}
+
 /* The source of a row under the versions that are mounted here. */
 const struct metric_source *plan_source(const struct metric *m, const struct hierarchies *h);
 

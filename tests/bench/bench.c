@@ -47,6 +47,12 @@ struct bench {
 	uint64_t paced_ns, paced_cycles;
 };
 
+static void die(const char *what)
+{
+	fprintf(stderr, "bench: %s: %m\n", what);
+	exit(1);
+}
+
 static uint64_t thread_cpu(void)
 {
 	return now_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -256,10 +262,10 @@ static void floor_cycle(struct bench *b)
 
 		for (size_t f = 0; f < each; f++)
 			if (pread(b->floor_fd[i * each + f], b->buf, 65536, 0) < 0)
-				abort();
+				die("cannot read a file of the floor");
 		fd = openat(b->instance[i]->proc_fd, "net/dev", O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || read(fd, b->buf, 65536) < 0)
-			abort();
+			die("cannot read net/dev");
 		close(fd);
 	}
 }
@@ -277,7 +283,7 @@ static void sampler_only(struct bench *b)
 	levels_begin(b->measure.levels);
 	for (size_t i = 0; i < b->n; i++)
 		if (instance_measure(&b->measure, b->instance[i], &facts) < 0)
-			abort();
+			die("an instance is gone");
 }
 
 struct result {
