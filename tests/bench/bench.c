@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
@@ -31,18 +32,27 @@
 #define ROUNDS    12
 #define RRD_BYTES (16u << 20)
 
+/* One that is kept open, or, where RLIMIT_NOFILE ends that, its name. */
+struct floor_file {
+	int fd, dir;
+	char *path;
+};
+
 struct bench {
 	size_t n;
 	pid_t *pid;
 	struct hierarchies *h;
 	struct measure measure;
 	struct instance **instance;
-	int *floor_fd; /* n * files, in reading order */
-	size_t floor_files, floor_net;
+	struct floor_file *floor; /* in reading order, n times the same number */
+	size_t floor_files;
+	int floor_socket; /* to the process that is the floor */
+	pid_t floor_pid;
 	char *buf;
 	const char *dir;   /* state of the whole collector */
 	const char *build; /* where loadcelld is */
 	int interval;
+	size_t descriptors; /* that may be kept open */
 	volatile bool floor_stop;
 	uint64_t paced_ns, paced_cycles;
 };
@@ -209,48 +219,41 @@ static void stop_all(struct bench *b)
 	}
 }
 
-/* --- the floor ---------------------------------------------------------------------------------
- */
+/* --- the floor: a process of its own, since a process has only so many descriptors ---------- */
 
-/* The same files as the sampler's plan: cgroup files and limits kept open. */
-static int open_floor(struct bench *b)
+static void add_floor_file(struct bench *b, enum controller c, const char *cgroup, const char *file)
+{
+	struct floor_file *to = &b->floor[b->floor_files];
+
+	if (!cgroup || !file || c == CONTROLLER_NONE)
+		return;
+	to->dir = b->h->controller[c].fd;
+	to->path = format_string("%s/%s", cgroup + 1, file);
+	if (faccessat(to->dir, to->path, R_OK, 0) < 0)
+		return;
+	to->fd = openat(to->dir, to->path, O_RDONLY | O_CLOEXEC);
+	b->floor_files++;
+}
+
+/* The same files as the sampler's. It leaves the period of a quota that is off alone: so do we. */
+static void open_floor(struct bench *b)
 {
 	const struct plan *p = &b->measure.merged;
 
-	b->floor_fd = calloc(b->n * (PLAN_FILES_MAX + 2 * PLAN_LIMITS_MAX), sizeof(int));
+	b->floor = calloc(b->n * (PLAN_FILES_MAX + PLAN_LIMITS_MAX), sizeof(*b->floor));
 	b->floor_files = 0;
 	for (size_t i = 0; i < b->n; i++) {
-		const struct identity *id = b->instance[i]->id;
+		char **cgroup = b->instance[i]->id->cgroup;
 
-		for (size_t f = 0; f < p->n_files + 2 * p->n_limits; f++) {
-			const struct plan_limit *l =
-				f >= p->n_files ? &p->limits[(f - p->n_files) / 2] : NULL;
-			enum controller c = l ? l->controller : p->files[f].controller;
-			const char *file = !l                     ? p->files[f].file
-					   : (f - p->n_files) % 2 ? l->second_file
-								  : l->file;
-			char path[512];
-			int fd;
-
-			if (c == CONTROLLER_NONE || !id->cgroup[c] || !file)
-				continue;
-			if (!l && p->files[f].alternative &&
-				p->files[f].alternative != b->measure.io_alternative)
-				continue;
-			snprintf(path, sizeof(path), "%s/%s", id->cgroup[c] + 1, file);
-			fd = openat(b->h->controller[c].fd, path, O_RDONLY | O_CLOEXEC);
-			if (fd < 0)
-				continue;
-			/* A quota that is off is not divided by its period: the sampler leaves the
-			 * second file alone then, so does the floor. */
-			if (l && (f - p->n_files) % 2) {
-				close(fd);
-				continue;
-			}
-			b->floor_fd[b->floor_files++] = fd;
-		}
+		for (size_t f = 0; f < p->n_files; f++)
+			if (!p->files[f].alternative ||
+				p->files[f].alternative == b->measure.io_alternative)
+				add_floor_file(b, p->files[f].controller,
+					cgroup[p->files[f].controller], p->files[f].file);
+		for (size_t l = 0; l < p->n_limits; l++)
+			add_floor_file(b, p->limits[l].controller, cgroup[p->limits[l].controller],
+				p->limits[l].file);
 	}
-	return 0;
 }
 
 static void floor_cycle(struct bench *b)
@@ -260,14 +263,72 @@ static void floor_cycle(struct bench *b)
 	for (size_t i = 0; i < b->n; i++) {
 		int fd;
 
-		for (size_t f = 0; f < each; f++)
-			if (pread(b->floor_fd[i * each + f], b->buf, 65536, 0) < 0)
+		for (size_t f = i * each; f < (i + 1) * each; f++) {
+			const struct floor_file *file = &b->floor[f];
+
+			fd = file->fd >= 0 ? file->fd
+					   : openat(file->dir, file->path, O_RDONLY | O_CLOEXEC);
+			if (pread(fd, b->buf, 65536, 0) < 0)
 				die("cannot read a file of the floor");
+			if (file->fd < 0)
+				close(fd);
+		}
 		fd = openat(b->instance[i]->proc_fd, "net/dev", O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || read(fd, b->buf, 65536) < 0)
 			die("cannot read net/dev");
 		close(fd);
 	}
+}
+
+static void start_floor(struct bench *b)
+{
+	int pair[2];
+	char go;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		die("cannot make a socket");
+	b->floor_pid = fork();
+	if (b->floor_pid == 0) {
+		close(pair[0]);
+		/* Room for the net/dev of an instance, and for a file opened anew. */
+		int spare = dup(pair[1]), spare2 = dup(pair[1]);
+
+		open_floor(b);
+		close(spare);
+		close(spare2);
+		if (write(pair[1], &b->floor_files, sizeof(b->floor_files)) < 0)
+			_exit(1);
+		while (read(pair[1], &go, 1) == 1) {
+			uint64_t t = thread_cpu();
+
+			floor_cycle(b);
+			t = thread_cpu() - t;
+			if (write(pair[1], &t, sizeof(t)) < 0)
+				break;
+		}
+		_exit(0);
+	}
+	close(pair[1]);
+	b->floor_socket = pair[0];
+	if (read(pair[0], &b->floor_files, sizeof(b->floor_files)) != sizeof(b->floor_files))
+		die("the floor did not start");
+}
+
+/* CPU time of one cycle of the floor, in ns. */
+static uint64_t run_floor(struct bench *b)
+{
+	uint64_t ns = 0;
+
+	if (write(b->floor_socket, "", 1) != 1 ||
+		read(b->floor_socket, &ns, sizeof(ns)) != sizeof(ns))
+		die("the floor has ended");
+	return ns;
+}
+
+static void stop_floor(struct bench *b)
+{
+	close(b->floor_socket);
+	waitpid(b->floor_pid, NULL, 0);
 }
 
 /* --- the parts of a cycle ------------------------------------------------------------------ */
@@ -363,14 +424,13 @@ static void measure_parts(struct bench *b, struct result *r)
 {
 	double floor_us[ROUNDS], sampler_us[ROUNDS];
 
+	start_floor(b);
+	run_floor(b);
 	sampler_only(b);
-	open_floor(b);
-	floor_cycle(b);
 	for (size_t round = 0; round < ROUNDS; round++) {
-		uint64_t t = thread_cpu();
+		uint64_t t;
 
-		floor_cycle(b);
-		floor_us[round] = (double)(thread_cpu() - t) / 1e3 / (double)b->n;
+		floor_us[round] = (double)run_floor(b) / 1e3 / (double)b->n;
 		t = thread_cpu();
 		sampler_only(b);
 		sampler_us[round] = (double)(thread_cpu() - t) / 1e3 / (double)b->n;
@@ -518,14 +578,10 @@ static void *paced_floor(void *data)
 
 	for (;;) {
 		struct timespec pause = {b->interval, 0};
-		uint64_t t;
-
 		nanosleep(&pause, NULL);
 		if (b->floor_stop)
 			return NULL;
-		t = thread_cpu();
-		floor_cycle(b);
-		b->paced_ns += thread_cpu() - t;
+		b->paced_ns += run_floor(b);
 		b->paced_cycles++;
 	}
 }
@@ -609,7 +665,7 @@ static void remove_state(const char *dir)
 static int bench_one(struct bench *b, struct result *r, int cycles)
 {
 	memset(r, 0, sizeof(*r));
-	if (measure_init(&b->measure, b->h, "/proc", 1000000) < 0 || start_all(b) < 0)
+	if (measure_init(&b->measure, b->h, "/proc", b->descriptors) < 0 || start_all(b) < 0)
 		return -1;
 	b->instance = calloc(b->n, sizeof(struct instance *));
 	for (size_t i = 0; i < b->n; i++)
@@ -626,9 +682,7 @@ static int bench_one(struct bench *b, struct result *r, int cycles)
 	if (r->whole > 0)
 		printf("  whole %.2f us, floor at that pace %.2f us (%.2f x), RssAnon %.1f MB\n",
 			r->whole, r->paced_floor, r->whole / r->paced_floor, r->rss_anon);
-	for (size_t i = 0; i < b->floor_files; i++)
-		close(b->floor_fd[i]);
-	free(b->floor_fd);
+	stop_floor(b);
 	for (size_t i = 0; i < b->n; i++)
 		instance_free(&b->measure, b->instance[i]);
 	free(b->instance);
@@ -656,7 +710,14 @@ int main(int argc, char **argv)
 	cycles = atoi(argv[3]);
 	b.buf = malloc(65536);
 	b.interval = getenv("BENCH_INTERVAL") ? atoi(getenv("BENCH_INTERVAL")) : 10;
-	setrlimit(RLIMIT_NOFILE, &files);
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 && getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+		printf("RLIMIT_NOFILE is %lu and cannot be raised: files beyond are opened for "
+		       "each read, by the floor too\n",
+			(unsigned long)files.rlim_max);
+	}
+	b.descriptors = files.rlim_cur - 256;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (hierarchies_find("/sys/fs/cgroup", "/proc", &b.h, &err) < 0) {
 		fprintf(stderr, "bench: %s\n", err.text);
