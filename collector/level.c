@@ -174,7 +174,7 @@ static ssize_t read_level_file(struct levels *l, const struct level *level, int 
 	n = pread_file(kept, buf, size);
 	if (opened)
 		*fd = n < 0 ? close_fd(kept) : descriptors_keep(l->descriptors, kept);
-	else if (n < 0)
+	else if (n < 0 || descriptors_short(l->descriptors))
 		*fd = descriptors_drop(l->descriptors, kept);
 	return n;
 }

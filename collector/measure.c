@@ -10,6 +10,8 @@
 
 /* memory.stat has 2 KiB, io.stat 100 bytes a device, net/dev 130 bytes an interface. */
 #define BUFFER_SIZE (64 * 1024)
+/* /proc/INIT here, and the pidfd of init that discovery holds in the same process. */
+#define INIT_DESCRIPTORS 2
 /* A file that was missing is tried again every so many cycles: controllers may come late. */
 #define RETRY_CYCLES 32
 
@@ -112,7 +114,7 @@ struct instance *instance_new(struct measure *m, struct identity *id)
 	}
 	snprintf(pid, sizeof(pid), "%d", id->init);
 	in->proc_fd = openat(m->proc_fd, pid, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	m->descriptors.open += in->proc_fd >= 0;
+	m->descriptors.open += INIT_DESCRIPTORS;
 	in->id = id;
 	return in;
 }
@@ -123,7 +125,8 @@ void instance_free(struct measure *m, struct instance *in)
 		return;
 	for (size_t i = 0; i < PLAN_FILES_MAX; i++)
 		descriptors_drop(&m->descriptors, in->fd[i]);
-	descriptors_drop(&m->descriptors, in->proc_fd);
+	close_fd(in->proc_fd);
+	m->descriptors.open -= in->id ? INIT_DESCRIPTORS : 0;
 	for (size_t i = 0; i < PLAN_LIMITS_MAX; i++)
 		level_put(m->levels, in->level[i]);
 	identity_free(in->id);
@@ -185,7 +188,7 @@ static ssize_t read_cgroup_file(struct measure *m, struct instance *in, size_t i
 	n = pread_file(fd, m->buf, BUFFER_SIZE);
 	if (opened)
 		in->fd[i] = n == -ENODEV ? close_fd(fd) : descriptors_keep(&m->descriptors, fd);
-	else if (n == -ENODEV)
+	else if (n == -ENODEV || descriptors_short(&m->descriptors))
 		in->fd[i] = descriptors_drop(&m->descriptors, fd);
 	return n;
 }

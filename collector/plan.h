@@ -59,6 +59,12 @@ static inline int descriptors_keep(struct descriptors *d, int fd)
 	return fd;
 }
 
+/* More are open than may be, since what cannot be shed (pidfds) has come: drop what was kept. */
+static inline bool descriptors_short(const struct descriptors *d)
+{
+	return d->open > d->max;
+}
+
 /* Closes one that was kept; negative ones were not. Returns -1. */
 static inline int descriptors_drop(struct descriptors *d, int fd)
 {
