@@ -108,6 +108,7 @@ UNIT      := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ      := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzzers/%)
 LIVE_BIN  := $(patsubst tests/live/%.c,$(B)/live/%,$(wildcard tests/live/*.c))
+SOAK      := $(patsubst tests/soak/%.c,$(B)/soak/%,$(wildcard tests/soak/*.c))
 BENCH     := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 FIXTURES  := $(patsubst tests/fixtures/%.tar.gz,%,$(wildcard tests/fixtures/*.tar.gz))
 ALL_LIBS  := $(sort $(foreach p,$(PROGRAMS),$($(p)_LIBS))) $(LIBS)
@@ -127,6 +128,8 @@ $(B)/tests/%: $(B)/obj/tests/unit/%.o $(B)/parts.a $(B)/lib.a
 $(B)/live/%: $(B)/obj/tests/live/%.o $(B)/parts.a $(B)/lib.a
 	$(call test_program)
 $(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/parts.a $(B)/lib.a
+	$(call test_program)
+$(B)/soak/%: $(B)/obj/tests/soak/%.o $(B)/parts.a $(B)/lib.a
 	$(call test_program)
 $(B)/fuzzers/%: $(B)/obj/tests/fuzz/%.o $(B)/parts.a $(B)/lib.a
 	$(call test_program,-fsanitize=fuzzer)
@@ -181,6 +184,13 @@ fuzz:
 run-fuzz: $(FUZZ) fixtures
 	@tests/run-fuzz $(B) $(FUZZ_SECONDS) $(FUZZ)
 
+SOAK_SECONDS ?= 360
+soak: $(BIN) $(LIVE_BIN) $(SOAK)
+	+@$(AGAIN) B=$(B)/asan $(ASAN) LDFLAGS='$(SANITIZE)' soak-programs
+	@tests/soak/run $(B) $(SOAK_SECONDS)
+
+soak-programs: $(BIN) $(SOAK)
+
 bench: $(BIN) $(BENCH)
 	@tests/bench/run $(B)
 
@@ -228,6 +238,7 @@ clean:
 #: make format       reformat the C files
 #: make generate     write man/loadcell-metrics.7 from the metric table
 #: make fuzz         FUZZ_SECONDS=60 for each parser
+#: make soak         (root) SOAK_SECONDS=360 under ASan, UBSan and valgrind, instances come and go
 #: make bench        what a cycle costs
 #: make analyze      clang's static analyzer
 #: make install      DESTDIR, PREFIX=/usr; make uninstall
@@ -235,7 +246,7 @@ clean:
 #: variables         B=build CC=gcc OPT='-O2 -g' CFLAGS LDFLAGS V=1 DEPS=no
 
 .PHONY: all deps run check fixtures check-unit check-asan check-clang unit check-live \
-	check-generated check-docs check-format format generate fuzz run-fuzz bench analyze install \
-	uninstall help clean FORCE
+	check-generated check-docs check-format format generate fuzz run-fuzz soak soak-programs bench analyze \
+	install uninstall help clean FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
