@@ -67,6 +67,8 @@ sampled() { json .time 2>/dev/null; }
 random() { awk -v r=$RANDOM -v from="$1" -v to="$2" 'BEGIN { printf "%.2f", from + r / 32768 * (to - from) }'; }
 later() { awk -v a="$(sampled)" -v b="$1" 'BEGIN { exit !(a + 0 > b) }'; }
 
+# As /run is: on a busy disk, writing the ring would wait.
+mkdir "$run_dir" && mount -t tmpfs -o size=256m tmpfs "$run_dir" || fail "cannot mount a tmpfs"
 conf_write "flush = 3s" "data_max = 1T"
 launch
 wait_for 30 '[ "$(json "[.instances[] | select(.handle | startswith(\"$prefix\"))] | length" 2>/dev/null)" = 20 ]' ||
@@ -168,13 +170,17 @@ for name in "${names[@]}"; do
 				if (t - step > 0.25 || !(step in value)) continue
 				checked++
 				off = (value[step] - limit[t]) / ms
-				if (off > 700 || off < -700) {
+				# Without it, its step has a later value. A late one before it
+				# pulls the value down, but not often.
+				sum_off += off < 0 ? -off : off
+				if (off > 250 || off < -1500) {
 					print "the sample of " t " is not in its step: " off " ms off"
 					bad++
 				}
 			}
 			printf "%s steps %d unknown %d gaps %d samples %d checked %d cpu %.3f + %.3f of %.3f\n",
 				name, steps, unknown, gaps, length(limit), checked, sum, lost, total
+			if (sum_off > 250 * checked) { print "values are " sum_off / checked " ms off"; bad++ }
 			if (checked < length(limit) / 2) { print "too few samples could be checked"; bad++ }
 			if ((sum + lost) / total < 0.95 || (sum + lost) / total > 1.05) {
 				print "the rates do not add up to the counter"

@@ -366,7 +366,7 @@ listed() { wait_for 60 "[ \"\$(metric '$1' memory_usage_bytes)\" != '' ]" || fai
 
 mixed_load()
 {
-	runs "$1" spin 'while :; do :; done'
+	runs "$1" spin 'exec nice -n 19 sh -c "while :; do :; done"' # the rest shall get on
 	runs "$1" disk 'while :; do
 		dd if=/dev/zero of=/tmp/file bs=64k count=32 conv=fsync
 		dd if=/tmp/file of=/dev/null bs=64k iflag=direct
