@@ -7,7 +7,7 @@
 
 #include "../lib/metric.h"
 #include "../lib/parse.h"
-#include "plan.h"
+#include "../lib/plan.h"
 
 #define ROWS_MAX    4
 #define COUNTED_MAX (ROWS_MAX * 4 * BELOW_CGROUPS_MAX)

@@ -5,7 +5,8 @@
 
 #include "../lib/config.h"
 #include "../lib/index.h"
-#include "instance.h"
+#include "../lib/instance.h"
+#include "hierarchy.h"
 
 /*
  * Finds instances: by inotify on the cgroup parents within a second, by a periodic reconcile of

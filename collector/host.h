@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include "../lib/instance.h"
 #include "../lib/metric.h"
-#include "instance.h"
-#include "plan.h"
+#include "../lib/plan.h"
+#include "hierarchy.h"
 
 /*
  * The host's own values. Files of /proc are read as the table says; what needs counting over

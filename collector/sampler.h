@@ -4,9 +4,9 @@
 #include <stdint.h>
 
 #include "../lib/config.h"
+#include "../lib/instance.h"
+#include "../lib/measure.h"
 #include "../lib/metric.h"
-#include "instance.h"
-#include "measure.h"
 
 /*
  * The sampling thread: one cycle per interval reads every instance and the host, publishes the

@@ -24,7 +24,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "../../collector/measure.h"
+#include "../../collector/hierarchy.h"
+#include "../../lib/measure.h"
 #include "../../collector/sampler-internal.h"
 #include "../../lib/config.h"
 

@@ -23,7 +23,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "../../collector/measure.h"
+#include "../../collector/hierarchy.h"
+#include "../../lib/measure.h"
 #include "../../lib/value.h"
 
 #define PREFIX    "lxc.payload."

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../../collector/instance.h"
+#include "../../collector/hierarchy.h"
 
 struct expected {
 	const char *fixture;

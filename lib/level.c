@@ -5,7 +5,7 @@
 #include <search.h>
 #include <string.h>
 
-#include "../lib/parse.h"
+#include "parse.h"
 
 #define LEVEL_DEPTH_MAX 64
 /* A file that was missing is tried again every so many cycles: controllers may come late. */

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "../lib/derive.h"
-#include "../lib/parse.h"
+#include "derive.h"
+#include "parse.h"
 
 /* memory.stat has 2 KiB, io.stat 100 bytes a device, net/dev 130 bytes an interface. */
 #define BUFFER_SIZE (64 * 1024)

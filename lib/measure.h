@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-#include "../lib/metric.h"
+#include "hierarchy.h"
 #include "instance.h"
 #include "level.h"
+#include "metric.h"
 #include "plan.h"
 
 /*

@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "../lib/metric.h"
-#include "../lib/util.h"
+#include "metric.h"
+#include "util.h"
 
 /*
  * Who an instance is, as discovery finds it and hands it to the sampler: a plain value, copied
@@ -39,22 +39,3 @@ struct identity {
 struct identity *identity_copy(const struct identity *from);
 void identity_free(struct identity *id);
 DEFINE_CLEANUP(struct identity *, identity_free)
-
-/* Where each controller is mounted and which version it has; found once at start by libcgroup. */
-struct hierarchies {
-	struct hierarchy {
-		int version; /* 0: not mounted, 1, 2 */
-		char *mount; /* directory on this host (or in a fixture tree) */
-		int fd;      /* O_PATH, or -1 */
-	} controller[CONTROLLER_COUNT];
-};
-
-/*
- * With proc_root "/proc" libcgroup tells; else (fixtures) proc_root/mounts is read, its
- * /sys/fs/cgroup standing for cgroup_root. A controller without a mount has version 0: neither
- * /proc/cgroups nor an empty directory proves it (Debian 13 lists v1 memory as enabled).
- */
-int hierarchies_find(const char *cgroup_root, const char *proc_root, struct hierarchies **ret,
-	struct error *err);
-void hierarchies_free(struct hierarchies *h);
-DEFINE_CLEANUP(struct hierarchies *, hierarchies_free)

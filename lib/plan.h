@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-#include "../lib/metric.h"
-#include "../lib/parse.h"
+#include "hierarchy.h"
 #include "instance.h"
+#include "metric.h"
+#include "parse.h"
 
 /*
  * What to read for an instance under this host's cgroup versions: the metric table turned around

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "../lib/derive.h"
-#include "../lib/parse.h"
+#include "derive.h"
+#include "parse.h"
 
 const struct metric_source *plan_source(const struct metric *m, const struct hierarchies *h)
 {
