@@ -104,23 +104,25 @@ static int prepare_directory(const char *dir, int *ret_lock, struct error *err)
 	return lock_directory(dir, ret_lock, err);
 }
 
-/* As many descriptors as the kernel gives; instances beyond that are read by open-read-close. */
+/*
+ * As many descriptors as the kernel gives: above the hard limit with CAP_SYS_RESOURCE, and then up
+ * to fs.nr_open. The files of instances beyond that are opened for each read.
+ */
 static size_t raise_descriptors(void)
 {
 	struct rlimit limit;
 
-	for (rlim_t want = DESCRIPTORS_WANTED; want >= 1024; want /= 2) {
-		limit = (struct rlimit){want, want};
-		if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
-			break;
-	}
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return 0;
-	if (limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-		getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	for (rlim_t want = DESCRIPTORS_WANTED; want > limit.rlim_max; want /= 2) {
+		struct rlimit higher = {want, want};
+
+		if (setrlimit(RLIMIT_NOFILE, &higher) == 0)
+			limit = higher;
 	}
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 && getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 0;
 	return limit.rlim_cur > DESCRIPTORS_RESERVED ? limit.rlim_cur - DESCRIPTORS_RESERVED : 0;
 }
 
