@@ -37,6 +37,18 @@ static pid_t pid_of(const char *name)
 	return pid > 0 && pid <= INT_MAX && !*end ? (pid_t)pid : 0;
 }
 
+/*
+ * A mapping has a page at least, so a process of fewer pages than the most mappings so far has
+ * fewer mappings too, and statm, which needs no lock, tells the pages at a tenth of the cost.
+ */
+static bool may_have_more(int proc, const char *pid, uint64_t most)
+{
+	char path[NAME_MAX + 8], buf[128];
+
+	snprintf(path, sizeof(path), "%s/statm", pid);
+	return read_file_at(proc, path, buf, sizeof(buf)) <= 0 || strtoull(buf, NULL, 10) > most;
+}
+
 int maps_scan(const char *proc_root, pid_t after, struct walk_budget *b)
 {
 	_cleanup_closedir_ DIR *dir = opendir(proc_root);
@@ -53,6 +65,8 @@ int maps_scan(const char *proc_root, pid_t after, struct walk_budget *b)
 		if (pid <= after)
 			continue;
 		atomic_store(&pulse->at, (uint64_t)pid);
+		if (!may_have_more(dirfd(dir), d->d_name, atomic_load(&pulse->max)))
+			continue;
 		if (count_maps(dirfd(dir), d->d_name, b, &n) < 0 || n <= atomic_load(&pulse->max))
 			continue; /* ended meanwhile, or smaller */
 		atomic_store(&pulse->max_pid, (uint64_t)pid);
