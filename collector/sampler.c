@@ -373,8 +373,7 @@ void sampler_cycle(struct sampler *s)
 	s->time_ns = now_ns(CLOCK_REALTIME);
 	s->monotonic_ns = now_ns(CLOCK_MONOTONIC);
 	s->cycles++;
-	if (s->cycles % 64 == 1)
-		measure_choose_io(&s->measure);
+	measure_choose_io(&s->measure);
 	host_measure(&s->host);
 	facts = (struct cycle_facts){
 		.time_ns = s->time_ns,
