@@ -25,9 +25,9 @@
 #include <time.h>
 
 #include "../../collector/hierarchy.h"
-#include "../../lib/measure.h"
 #include "../../collector/sampler-internal.h"
 #include "../../lib/config.h"
+#include "../../lib/measure.h"
 
 #define PREFIX    "lxc.payload.loadcell-bench-"
 #define ROUNDS    12
@@ -54,8 +54,6 @@ struct bench {
 	const char *build; /* where loadcelld is */
 	int interval;
 	size_t descriptors; /* that may be kept open */
-	volatile bool floor_stop;
-	uint64_t paced_ns, paced_cycles;
 };
 
 static void die(const char *what)
@@ -572,19 +570,21 @@ static bool space_for(const struct bench *b)
 	return statvfs(b->dir, &v) == 0 && (double)v.f_bavail * (double)v.f_frsize > want;
 }
 
-/* The floor at the collector's own pace, in the same seconds: caches are as cold for both. */
-static void *paced_floor(void *data)
+/*
+ * The floor at the collector's own pace, before it starts: caches are as cold, and nobody else has
+ * just had the kernel bring the figures up to date, which whoever reads first pays (PSI averages
+ * are computed at most every two seconds, kernel/sched/psi.c psi_show(); memory.stat flushes what
+ * the CPUs have counted since the last flush, mm/memcontrol.c).
+ */
+static double paced_floor(struct bench *b, int cycles)
 {
-	struct bench *b = data;
+	uint64_t sum = 0;
 
-	for (;;) {
-		struct timespec pause = {b->interval, 0};
-		nanosleep(&pause, NULL);
-		if (b->floor_stop)
-			return NULL;
-		b->paced_ns += run_floor(b);
-		b->paced_cycles++;
+	for (int i = 0; i < cycles; i++) {
+		sleep((unsigned int)b->interval);
+		sum += run_floor(b);
 	}
+	return (double)sum / 1e3 / cycles / (double)b->n;
 }
 
 /* Six samples to a flush, as 10 s and 60 s are by default. */
@@ -595,10 +595,10 @@ static void measure_whole(struct bench *b, struct result *r, int cycles)
 	struct process p[8];
 	uint64_t before[8], sampler_before;
 	double total = 0, c0, c1;
-	pthread_t thread;
 	size_t n;
 	pid_t pid;
 
+	r->paced_floor = paced_floor(b, cycles);
 	fprintf(f,
 		"interval = %ds\nflush = %ds\nreconcile = %ds\nrun_dir = %s/run\ndata_dir = "
 		"%s/data\n"
@@ -621,9 +621,6 @@ static void measure_whole(struct bench *b, struct result *r, int cycles)
 	for (size_t i = 0; i < n; i++)
 		before[i] = cpu_of(p[i].pid, NULL);
 	sampler_before = cpu_of(pid, "sampler");
-	b->paced_ns = b->paced_cycles = 0;
-	b->floor_stop = false;
-	pthread_create(&thread, NULL, paced_floor, b);
 	c0 = host_value(b->dir, METRIC_COLLECTOR_CYCLES);
 	sleep(cycles * b->interval);
 	c1 = host_value(b->dir, METRIC_COLLECTOR_CYCLES);
@@ -644,9 +641,6 @@ static void measure_whole(struct bench *b, struct result *r, int cycles)
 		c1 - c0, host_value(b->dir, METRIC_COLLECTOR_MISSED_CYCLES),
 		host_value(b->dir, METRIC_COLLECTOR_CYCLE_TIME) / 1e6);
 	r->whole = total;
-	b->floor_stop = true;
-	pthread_join(thread, NULL);
-	r->paced_floor = (double)b->paced_ns / 1e3 / (double)b->paced_cycles / (double)b->n;
 out:
 	kill(pid, SIGTERM);
 	waitpid(pid, NULL, 0);
