@@ -9,7 +9,7 @@
 #include "services.h"
 
 /* Descriptors that are not of instances: inotify, sockets, ring, libraries. */
-#define DESCRIPTORS_RESERVED 512
+#define DESCRIPTORS_RESERVED 256
 #define DESCRIPTORS_WANTED   (1024 * 1024)
 
 static const char usage[] =
