@@ -16,6 +16,7 @@
 #define ROWS_MAX         100000000
 #define FILL_LEN         (1024 * 1024) /* a multiple of any disk's block, for O_DIRECT */
 #define DIRECT_ALIGNMENT 4096
+#define AHEAD_LEN        (64 * 1024) /* 270 rows of 30 data sources */
 /* How far a prepared header may lie behind the first sample: what the first update must fill. */
 #define HEADER_AGE_S  300
 #define LOCK_TRIES    50
@@ -124,7 +125,28 @@ static bool match_sources(
 	return true;
 }
 
-int rrd_file_look(struct store *s, const char *name, const struct store_layout *l,
+/*
+ * librrd writes rows through a mapping, and turns the kernel's read-ahead off: each page of rows
+ * that an update enters is read from the disk by itself while it waits, which was most of an
+ * update's cost (460 us of CPU a page on a virtual disk). So a stretch of the first archive, whose
+ * pages turn most often, is asked for at once. *ahead: up to where that was done.
+ */
+static void read_rows_ahead(int fd, const struct header *h, uint64_t *ahead)
+{
+	uint64_t row = h->stat->ds_cnt * sizeof(rrd_value_t);
+	uint64_t end = h->len + h->rra[0].row_cnt * row;
+	uint64_t next = h->len + (h->ptr[0].cur_row + 1) % h->rra[0].row_cnt * row;
+	uint64_t to = MIN(next + AHEAD_LEN, end);
+
+	if (next + AHEAD_LEN / 8 < *ahead && *ahead <= to)
+		return;
+	if (*ahead == end && to == end)
+		return;
+	(void)posix_fadvise(fd, (off_t)next, (off_t)(to - next), POSIX_FADV_WILLNEED);
+	*ahead = to;
+}
+
+int rrd_file_look(struct store *s, const char *name, const struct store_layout *l, uint64_t *ahead,
 	struct rrd_view *view, struct error *err)
 {
 	_cleanup_close_ int fd = openat(s->rrd_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -158,6 +180,8 @@ int rrd_file_look(struct store *s, const char *name, const struct store_layout *
 	};
 	if (!match_sources(&h, l, view))
 		return error_set(err, -EBADMSG, "%s has data sources of another type", name);
+	if (ahead)
+		read_rows_ahead(fd, &h, ahead);
 	return 0;
 }
 
@@ -399,7 +423,7 @@ static int tune(struct store *s, const char *name, const char *keep, const struc
 	rrd_clear_error();
 	if (rrd_tune(d->argc + 2, (char **)argv) != 0)
 		return rrd_failure(err, -EIO, "add data sources to", name);
-	r = rrd_file_look(s, name, l, &after, err);
+	r = rrd_file_look(s, name, l, NULL, &after, err);
 	if (!r && after.missing)
 		r = error_set(err, -EIO, "data sources are still missing in %s", name);
 	/* The new file has the group of the process. */

@@ -48,7 +48,7 @@ static int look(
 	struct store *s, struct store_file *f, const struct store_layout *l, struct rrd_view *view)
 {
 	struct error err;
-	int r = rrd_file_look(s, f->name, l, view, &err);
+	int r = rrd_file_look(s, f->name, l, &f->ahead, view, &err);
 
 	return r < 0 ? hold(s, f, store_error(s, r, "%s", err.text)) : 0;
 }
@@ -131,7 +131,7 @@ static int prepare(struct store *s, struct store_file *f, struct store_layout *l
 	struct rrd_view *view)
 {
 	struct error err = {""};
-	int r = f->exists ? rrd_file_look(s, f->name, l, view, &err) : -ENOENT;
+	int r = f->exists ? rrd_file_look(s, f->name, l, &f->ahead, view, &err) : -ENOENT;
 
 	if (r == -EBADMSG)
 		set_damaged_aside(s, f, err.text);

@@ -67,6 +67,7 @@ struct store_file {
 	uint64_t refused;    /* flush in which data_max left no room for it */
 	uint64_t run;        /* of the last stored sample; 0: not known */
 	uint64_t interfaces; /* hash of which interfaces it had; 0: not known */
+	uint64_t ahead;      /* up to where rows were read ahead */
 };
 
 #define STORE_BUCKETS 4096
@@ -186,7 +187,7 @@ struct rrd_view {
 	size_t missing;                /* sources of the layout that the file lacks */
 };
 /* 0; -ENOENT; -EBADMSG with a sentence: damaged; other negative errno with a sentence. */
-int rrd_file_look(struct store *s, const char *name, const struct store_layout *l,
+int rrd_file_look(struct store *s, const char *name, const struct store_layout *l, uint64_t *ahead,
 	struct rrd_view *view, struct error *err);
 int rrd_file_create(struct store *s, const char *name, struct store_layout *l, uint64_t first_us,
 	uint64_t *ret_bytes, struct error *err);

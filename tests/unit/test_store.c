@@ -862,7 +862,7 @@ static int on_small_disk(struct fixture *x, const uint32_t *number)
 	NEED(x->store->stats.samples == 3 * 6 && cursor_of(x) == 7);
 	for (int n = 0; n < 3; n++) {
 		NEED(rrd_file_look(x->store, store_table_find(&x->store->table, number[n])->name,
-			     &x->store->layout[LAYOUT_INSTANCE], &view, &err) == 0);
+			     &x->store->layout[LAYOUT_INSTANCE], NULL, &view, &err) == 0);
 		NEED(view.last_us == (T0 + 50) * 1000000);
 	}
 	return 0;
@@ -1010,7 +1010,8 @@ static void test_undo(void **state)
 	const char *f = file_of("a", a);
 
 	for (int death = 1; death <= 3; death++) {
-		assert_int_equal(rrd_file_look(x->store, f, &x->store->layout[0], &view, &err), 0);
+		assert_int_equal(
+			rrd_file_look(x->store, f, &x->store->layout[0], NULL, &view, &err), 0);
 		undo_begin(x->store->undo, f, view.inode, view.header_len);
 		if (death > 1)
 			undo_note_fault(x->store->undo);
@@ -1030,7 +1031,7 @@ static void test_undo(void **state)
 		cpu_cycle(x, a, 1, (T0 + 10 * i) * SEC, i * SEC);
 	flush(x);
 	f = file_of("a", a);
-	assert_int_equal(rrd_file_look(x->store, f, &x->store->layout[0], &view, &err), 0);
+	assert_int_equal(rrd_file_look(x->store, f, &x->store->layout[0], NULL, &view, &err), 0);
 	undo_begin(x->store->undo, f, view.inode, view.header_len);
 	close_store(x);
 	/* Not the counters of the samples before, but those of librrd half way. */
