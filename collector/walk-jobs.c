@@ -34,7 +34,7 @@
 #define STARVED_FACTOR 30
 
 #define MAPS_STUCK_MAX 8 /* then the round ends */
-#define MAPS_NS        (300 * NSEC_PER_SEC)
+#define MAPS_NS        (900 * NSEC_PER_SEC)
 #define STATS_NS       (10 * NSEC_PER_SEC)
 #define PROGRESS_NS    (2 * NSEC_PER_SEC)
 
