@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include <jansson.h>
+
 #include "../lib/config.h"
 #include "../lib/index.h"
 #include "../lib/log.h"
@@ -64,6 +66,11 @@ int services_init_discovery(struct services *s, const struct hierarchies *h, str
 
 /* A new flush for whoever asks; the number is answered in flushed_id. */
 uint64_t services_flush(struct services *s);
+/*
+ * Sends a message to loadcelld-ledger (docs/lifecycle.md) and releases it. While that helper is away
+ * or does not read, messages wait here, up to a number; what is then lost is counted and said.
+ */
+void services_tell_ledger(struct services *s, json_t *message);
 /* Keeps the sentence for `loadcell status` and logs it. */
 void services_error(struct services *s, struct complaint *c, const char *format, ...)
 	_printf_(3, 4);
