@@ -33,10 +33,12 @@ endif
 
 LIB_SRC       := $(wildcard lib/*.c)
 # One list per program: what is its own, beside lib/.
-loadcelld_SRC := $(filter-out collector/lxc-% collector/store-% collector/walk-%,$(wildcard collector/*.c))
+loadcelld_SRC := $(filter-out collector/lxc-% collector/store-% collector/walk-% \
+	collector/ledger-%,$(wildcard collector/*.c))
 loadcelld-lxc_SRC   := $(wildcard collector/lxc-*.c) collector/helper.c
 loadcelld-store_SRC := $(wildcard collector/store-*.c) collector/helper.c
 loadcelld-walk_SRC  := $(wildcard collector/walk-*.c) collector/helper.c
+loadcelld-ledger_SRC := $(wildcard collector/ledger-*.c) collector/helper.c
 loadcell_SRC  := $(wildcard cli/*.c)
 
 loadcelld_LIBS       := -lcgroup
@@ -44,9 +46,9 @@ loadcelld-lxc_LIBS   := -llxc
 loadcelld-store_LIBS := -lrrd
 loadcelld-walk_LIBS  :=
 loadcell_LIBS        := -lncursesw -ltinfo
-LIBS := -linih -ljansson
+LIBS := -linih -ljansson -lz -lm
 
-PROGRAMS := loadcelld loadcelld-lxc loadcelld-store loadcelld-walk loadcell
+PROGRAMS := loadcelld loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-ledger loadcell
 BIN      := $(PROGRAMS:%=$(B)/bin/%)
 
 all: $(BIN)
@@ -101,7 +103,7 @@ check:
 # --- tests -------------------------------------------------------------------------------------
 # A unit test is tests/unit/test_X.c with a main(); it may call anything but another main().
 MAINS     := collector/loadcelld.c collector/lxc-main.c collector/store-main.c \
-	collector/walk-main.c cli/loadcell.c
+	collector/walk-main.c collector/ledger-main.c cli/loadcell.c
 PARTS     := $(filter-out $(MAINS),$(wildcard collector/*.c cli/*.c))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 UNIT      := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
@@ -203,7 +205,7 @@ analyze:
 SYSCONF := $(DESTDIR)/etc/loadcell
 UNITS   := $(DESTDIR)$(PREFIX)/lib/systemd/system
 MAN     := $(DESTDIR)$(PREFIX)/share/man
-HELPERS := loadcelld-lxc loadcelld-store loadcelld-walk
+HELPERS := loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-ledger
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(SYSCONF) \

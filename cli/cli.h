@@ -145,6 +145,12 @@ size_t text_width(const char *clean); /* display columns */
 /* The lines of a text with commas between them, as they are or cleaned. The caller frees. */
 char *join_lines(const char *lines);
 char *text_join(const char *lines);
+/*
+ * One field of CSV: RFC 4180's quoting, with the line ends of this system. Texts stand as the
+ * container wrote them, for programs; only on a terminal are they cleaned. A spreadsheet may take a
+ * name that begins with '=' for a formula: loadcell(1) says so.
+ */
+void csv_text(FILE *out, bool clean, const char *s);
 /* Exactly `width` columns: cut with an ellipsis or padded with blanks (on the left for right
  * alignment). The caller frees. */
 char *text_fit(const char *clean, size_t width, bool right);
@@ -160,5 +166,7 @@ char *source_text(const struct metric_source *s, int version);
 int list_main(struct cli *cli, int argc, char **argv);
 int show_main(struct cli *cli, int argc, char **argv);
 int top_main(struct cli *cli, int argc, char **argv);
+int runs_main(struct cli *cli, int argc, char **argv);
+int events_main(struct cli *cli, int argc, char **argv);
 int metrics_main(struct cli *cli, int argc, char **argv);
 int status_main(struct cli *cli, int argc, char **argv);

@@ -16,6 +16,10 @@ static const struct command commands[] = {
 	{"show", show_main, "everything about one instance; NAME is its handle", "[--json] NAME"},
 	{"top", top_main, "a live table of instances",
 		"[--batch] [--delay S] [--count N] [--sort COLUMN] [--filter TEXT]"},
+	{"runs", runs_main, "what ended instances have used, and what running ones have so far",
+		"[--since WHEN] [--json|--csv] [NAME ...]"},
+	{"events", events_main, "starts, ends, OOM kills, changed limits",
+		"[-f] [--since WHEN] [--json] [--id ID] [NAME ...]"},
 	{"metrics", metrics_main, "what is measured, and where it comes from", "[--json|--man]"},
 	{"status", status_main, "whether the collector is well", "[--json]"},
 };

@@ -181,25 +181,6 @@ static void list_text(const struct cli *cli, const struct listing *l)
 
 /* --- CSV ------------------------------------------------------------------------------------- */
 
-/*
- * RFC 4180's quoting, with the line ends of this system. Groups are joined by commas. Texts stand
- * as the container wrote them, for programs; only on a terminal are they cleaned. A spreadsheet may
- * take a name that begins with '=' for a formula: loadcell(1) says so.
- */
-static void put_csv_text(const struct cli *cli, enum snapshot_text which, const char *s)
-{
-	_cleanup_free_ char *joined = which == TEXT_GROUPS ? join_lines(s) : strdup(s);
-	_cleanup_free_ char *clean = cli->tty && joined ? text_clean(joined) : NULL;
-	const char *quote;
-
-	s = clean ? clean : joined ? joined : "";
-	quote = s[strcspn(s, ",\"\r\n")] ? "\"" : "";
-	fputs(quote, cli->out);
-	for (; *s; s++)
-		fprintf(cli->out, *s == '"' ? "\"%c" : "%c", *s);
-	fputs(quote, cli->out);
-}
-
 static void list_csv(const struct cli *cli, const struct listing *l)
 {
 	static const enum snapshot_text texts[] = {TEXT_HANDLE, TEXT_NAME, TEXT_HOSTNAME,
@@ -215,8 +196,12 @@ static void list_csv(const struct cli *cli, const struct listing *l)
 	for (const struct row_match *row = l->rows; row < l->rows + l->n; row++) {
 		fputs(cell_seconds(l->view.info->time_ns).text, cli->out);
 		for (size_t t = 0; t < ARRAY_SIZE(texts); t++) {
+			const char *s = row->fixed.text[texts[t]];
+			_cleanup_free_ char *joined =
+				texts[t] == TEXT_GROUPS ? join_lines(s) : NULL;
+
 			putc(',', cli->out);
-			put_csv_text(cli, texts[t], row->fixed.text[texts[t]]);
+			csv_text(cli->out, cli->tty, joined ? joined : s);
 		}
 		fprintf(cli->out, ",%016" PRIx64, row->fixed.run);
 		for_each_metric (SCOPE_INSTANCE, slot, m) {

@@ -33,6 +33,8 @@ static const unsigned int concerns[] = {
 	METRIC_STORE_ERRORS,
 	METRIC_STORE_REFUSED_INSTANCES,
 	METRIC_STORE_DAMAGED_FILES,
+	METRIC_LEDGER_ERRORS,
+	METRIC_LEDGER_LOST,
 };
 
 static const char see_log[] = "see its log: journalctl -u loadcelld";

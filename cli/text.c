@@ -96,6 +96,19 @@ size_t text_width(const char *clean)
 	return width;
 }
 
+void csv_text(FILE *out, bool clean, const char *s)
+{
+	_cleanup_free_ char *cleaned = clean ? text_clean(s) : NULL;
+	const char *quote;
+
+	s = cleaned ? cleaned : s;
+	quote = s[strcspn(s, ",\"\r\n")] ? "\"" : "";
+	fputs(quote, out);
+	for (; *s; s++)
+		fprintf(out, *s == '"' ? "\"%c" : "%c", *s);
+	fputs(quote, out);
+}
+
 char *text_fit(const char *clean, size_t width, bool right)
 {
 	size_t whole = text_width(clean), used = 0, bytes = 0, columns, n;

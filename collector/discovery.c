@@ -288,6 +288,14 @@ void discovery_reconcile_soon(struct discovery *d)
 	arm_timer(d, 0);
 }
 
+void discovery_each(
+	const struct discovery *d, void (*call)(void *data, const struct identity *id), void *data)
+{
+	for (size_t i = 0; i < d->places_n; i++)
+		if (d->places[i]->state == PLACE_LIVE && d->places[i]->announced)
+			call(data, d->places[i]->id);
+}
+
 void discovery_status(const struct discovery *d, struct discovery_status *ret)
 {
 	*ret = d->status;

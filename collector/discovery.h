@@ -54,6 +54,9 @@ void discovery_reconcile_soon(struct discovery *d);
 void discovery_lxc_answer(struct discovery *d, const char *json);
 /* The helper was started (again): what was asked before is asked again. */
 void discovery_lxc_restarted(struct discovery *d);
+/* All instances that have been announced and run. */
+void discovery_each(
+	const struct discovery *d, void (*call)(void *data, const struct identity *id), void *data);
 void discovery_status(const struct discovery *d, struct discovery_status *ret);
 /* New lxcpaths after SIGHUP. The config must outlive the discovery. */
 void discovery_set_config(struct discovery *d, const struct config *config);

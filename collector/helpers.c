@@ -43,7 +43,7 @@ static void set_fact(struct services *s, enum metric_id id, uint64_t number)
 /* What a helper counts since its own start, added to what those before it had counted. */
 static void set_counter(struct services *s, enum metric_id id, uint64_t number)
 {
-	set_fact(s, id, s->store_before.values[id].number + number);
+	set_fact(s, id, s->before.values[id].number + number);
 }
 
 static void take_cost(struct services *s, enum helper_id which, json_t *message)
@@ -79,6 +79,30 @@ static void store_message(struct services *s, const char *op, json_t *message)
 		set_counter(s, METRIC_STORE_DAMAGED_FILES, number_of(message, "quarantined"));
 		set_counter(s, METRIC_STORE_REMOVED_FILES, number_of(message, "removed"));
 		take_cost(s, HELPER_STORE, message);
+	}
+}
+
+static void ledger_message(struct services *s, const char *op, json_t *message)
+{
+	const char *lxcpath = text_of(message, "lxcpath"), *name = text_of(message, "name");
+	const struct index_entry *e;
+	char text[64];
+
+	if (!strcmp(op, "taken")) {
+		tell_taken(&s->tell, number_of(message, "messages"));
+		tell_send(&s->tell);
+	} else if (!strcmp(op, "seen")) {
+		/* It lived too short for discovery, and keeps its number and handle all the same.
+		 */
+		(void)index_assign(s->index, lxcpath, name, &e);
+	} else if (!strcmp(op, "destroyed")) {
+		snprintf(text, sizeof(text), "{\"op\":\"forget\",\"index\":%" PRIu64 "}",
+			number_of(message, "index"));
+		helper_send(&s->helper[HELPER_STORE], text);
+	} else if (!strcmp(op, "stats")) {
+		set_counter(s, METRIC_LEDGER_ERRORS, number_of(message, "errors"));
+		set_fact(s, METRIC_LEDGER_SPOOL, number_of(message, "spool"));
+		take_cost(s, HELPER_LEDGER, message);
 	}
 }
 
@@ -136,6 +160,8 @@ static void take_message(struct services *s, enum helper_id which, const char *t
 		store_message(s, op, message);
 	else if (which == HELPER_WALK)
 		walk_message(s, op, message);
+	else if (which == HELPER_LEDGER)
+		ledger_message(s, op, message);
 	else if (!strcmp(op, "stats"))
 		take_cost(s, which, message);
 	else
@@ -184,18 +210,29 @@ void helpers_tell_walk(struct services *s)
 	}
 }
 
+/* A new process counts from 0: what the last one had counted is added from now on. */
+static void keep_counters(struct services *s, enum metric_id first, enum metric_id last)
+{
+	for (unsigned int id = first; id <= last; id++)
+		s->before.values[id] = s->facts.values[id];
+}
+
 static void started(struct services *s, enum helper_id which)
 {
 	if (which == HELPER_LXC)
 		discovery_lxc_restarted(s->discovery);
 	if (which == HELPER_STORE) {
-		s->store_before = s->facts;
+		keep_counters(s, METRIC_STORE_ERRORS, METRIC_STORE_REMOVED_FILES);
 		/* A flush that the old one did not answer is asked again. */
 		s->flush_due_ns = s->flush_id > s->flushed_id ? 0 : s->flush_due_ns;
 	}
 	if (which == HELPER_WALK)
 		for (size_t i = 0; i < s->n_live; i++)
 			s->live[i].told = false;
+	if (which == HELPER_LEDGER) {
+		keep_counters(s, METRIC_LEDGER_ERRORS, METRIC_LEDGER_ERRORS);
+		services_ledger_started(s);
+	}
 }
 
 void helpers_tick(struct services *s, uint64_t now)
@@ -213,6 +250,7 @@ void helpers_tick(struct services *s, uint64_t now)
 		started(s, i);
 	}
 	helpers_tell_walk(s);
+	tell_send(&s->tell);
 }
 
 void helpers_reap(struct services *s, uint64_t now)

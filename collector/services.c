@@ -76,6 +76,10 @@ static void live_add(struct services *s, const struct identity *id)
 		}
 		memmove(&s->live[i + 1], &s->live[i], (s->n_live - i) * sizeof(s->live[0]));
 		s->n_live++;
+	} else {
+		if (s->live[i].run != id->run)
+			services_tell_close(s, s->live[i].run, &s->live[i].monitor);
+		monitor_free(&s->live[i].monitor);
 	}
 	s->live[i] = (struct live){
 		.index = id->index,
@@ -83,6 +87,7 @@ static void live_add(struct services *s, const struct identity *id)
 		.init = id->init,
 		.starttime = id->init_starttime_ticks,
 	};
+	services_note_monitor(s, id, &s->live[i].monitor);
 }
 
 static void appeared(void *data, const struct identity *id)
@@ -93,11 +98,15 @@ static void appeared(void *data, const struct identity *id)
 	below_appeared(s->below, id);
 	live_add(s, id);
 	helpers_tell_walk(s);
+	services_tell_open(s, id);
 }
 
 static void described(void *data, const struct identity *id)
 {
-	sampler_post_described(((struct services *)data)->sampler, id);
+	struct services *s = data;
+
+	sampler_post_described(s->sampler, id);
+	services_tell_open(s, id);
 }
 
 static void disappeared(void *data, uint32_t index, uint64_t run)
@@ -110,6 +119,8 @@ static void disappeared(void *data, uint32_t index, uint64_t run)
 	below_disappeared(s->below, index, run);
 	if (i == s->n_live || s->live[i].index != index || s->live[i].run != run)
 		return;
+	services_tell_close(s, run, &s->live[i].monitor);
+	monitor_free(&s->live[i].monitor);
 	s->n_live--;
 	memmove(&s->live[i], &s->live[i + 1], (s->n_live - i) * sizeof(s->live[0]));
 	snprintf(text, sizeof(text), "{\"op\":\"forget\",\"id\":%" PRIu32 "}", index);
@@ -148,6 +159,7 @@ static void post_facts(struct services *s)
 	set_fact(s, METRIC_COLLECTOR_DROPPED_INSTANCES, st.dropped);
 	set_fact(s, METRIC_COLLECTOR_UNTRUSTED_NAMES, st.untrusted);
 	set_fact(s, METRIC_COLLECTOR_WATCHES, st.watches);
+	set_fact(s, METRIC_LEDGER_LOST, s->tell.lost);
 	set_fact(s, METRIC_COLLECTOR_STUCK_WORKERS, st.lxc_timeouts + s->stuck[HELPER_WALK]);
 	if (s->facts_changed)
 		sampler_post_facts(s->sampler, &s->facts);
@@ -183,6 +195,7 @@ static uint64_t services_tick(struct services *s)
 	helpers_tick(s, now);
 	if (now >= s->discovery_due_ns)
 		s->discovery_due_ns = discovery_tick(s->discovery, now);
+	services_tell_settled(s);
 	if (now >= s->below_due_ns) {
 		below_pass(s->below, report_below, s);
 		s->below_due_ns = now + BELOW_EVERY_NS;
@@ -353,6 +366,9 @@ int services_run(struct services *s, struct error *err)
 	s->helper[HELPER_LXC] = (struct helper){.program = "loadcelld-lxc", .fd = -1};
 	s->helper[HELPER_STORE] = (struct helper){.program = "loadcelld-store", .fd = -1};
 	s->helper[HELPER_WALK] = (struct helper){.program = "loadcelld-walk", .fd = -1};
+	s->helper[HELPER_LEDGER] = (struct helper){.program = "loadcelld-ledger", .fd = -1};
+	s->tell.helper = &s->helper[HELPER_LEDGER];
+	s->started_ticks = now_ns(CLOCK_BOOTTIME) / (NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
 	s->flush_due_ns = now + s->config->flush_ns;
 	s->watchdog_due_ns = notify_watchdog_ns() ? now : 0;
 	/* What runs already is known before the first cycle. */
@@ -373,6 +389,9 @@ int services_run(struct services *s, struct error *err)
 	last_flush(s);
 	helpers_stop(s);
 	close_fd(s->signal_fd);
+	tell_free(&s->tell);
+	for (size_t i = 0; i < s->n_live; i++)
+		monitor_free(&s->live[i].monitor);
 	free(s->live);
 	return r;
 }
@@ -381,6 +400,7 @@ int services_init_discovery(struct services *s, const struct hierarchies *h, str
 {
 	int r = below_new(h, &s->below);
 
+	s->hierarchies = h;
 	if (r < 0)
 		return error_set(err, r, "not enough memory");
 	return discovery_new(s->config, h, s->index, &discovery_ops, s, &s->discovery, err);

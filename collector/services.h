@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include <jansson.h>
+
 #include "../lib/config.h"
 #include "../lib/index.h"
 #include "../lib/log.h"
@@ -9,6 +11,7 @@
 #include "discovery.h"
 #include "helper.h"
 #include "sampler.h"
+#include "tell.h"
 
 /*
  * The services thread (the process's first): everything but sampling. Discovery, the helper
@@ -18,16 +21,26 @@ enum helper_id {
 	HELPER_LXC,
 	HELPER_STORE,
 	HELPER_WALK,
+	HELPER_LEDGER,
 	HELPERS
 };
 
-/* An instance that runs, as far as the walk helper has to know it. */
+/* Who started an instance's init, and a cgroup that it removes at the end. pid 0: not known. */
+struct monitor {
+	pid_t pid;
+	uint64_t starttime;
+	enum controller controller;
+	char *cgroup;
+};
+
+/* An instance that runs, as far as the helpers have to know it. */
 struct live {
 	uint32_t index;
 	uint64_t run;
 	pid_t init;
 	uint64_t starttime;
-	bool told; /* the helper has it */
+	bool told; /* the walk helper has it */
+	struct monitor monitor;
 };
 
 struct services {
@@ -36,6 +49,7 @@ struct services {
 	bool once; /* end after the first cycle */
 	struct sampler *sampler;
 	struct discovery *discovery;
+	const struct hierarchies *hierarchies;
 	struct index *index;
 	struct below *below;
 	struct control *control;
@@ -43,9 +57,13 @@ struct services {
 	struct complaint helper_complaint[HELPERS];
 	struct live *live; /* ascending index */
 	size_t n_live, live_size;
+	struct tell tell;
+	struct complaint tell_complaint;
+	bool settled;           /* the ledger knows all that runs */
+	uint64_t started_ticks; /* since boot, as init's start time: finer than wall clock */
 	struct outside_facts facts;
 	uint64_t helper_cpu_ns[HELPERS], helper_rss[HELPERS], stuck[HELPERS];
-	struct outside_facts store_before; /* counters of stores that ended */
+	struct outside_facts before; /* counters of helpers that ended */
 	bool facts_changed;
 	uint64_t discovery_due_ns, below_due_ns, flush_due_ns, watchdog_due_ns, facts_due_ns;
 	uint64_t flush_id, flushed_id; /* last asked, last answered */
@@ -67,6 +85,22 @@ uint64_t services_flush(struct services *s);
 /* Keeps the sentence for `loadcell status` and logs it. */
 void services_error(struct services *s, struct complaint *c, const char *format, ...)
 	_printf_(3, 4);
+
+/* --- tell-runs.c: what the ledger hears ---------------------------------------------------------
+ */
+/*
+ * Sends a message to loadcelld-ledger (docs/lifecycle.md) and releases it. While that helper is
+ * away or does not read, messages wait here, up to a number; what is then lost is counted and said.
+ */
+void services_tell_ledger(struct services *s, json_t *message);
+void services_tell_open(struct services *s, const struct identity *id);
+void services_tell_close(struct services *s, uint64_t run, const struct monitor *m);
+/* Once, when discovery has seen all that runs. */
+void services_tell_settled(struct services *s);
+/* A new ledger hears again what the last one has not acknowledged, and what runs. */
+void services_ledger_started(struct services *s);
+void services_note_monitor(struct services *s, const struct identity *id, struct monitor *ret);
+void monitor_free(struct monitor *m);
 
 /* helpers.c: starting, stopping and understanding the helper processes. */
 void helpers_tick(struct services *s, uint64_t now);

@@ -70,7 +70,7 @@ static int parse_scaled(const char *text, const struct unit *unit, size_t n, uin
 int parse_duration(const char *text, uint64_t *ret_ns)
 {
 	static const struct unit units[] = {{"ms", SECONDS(1) / 1000}, {"s", SECONDS(1)},
-		{"m", SECONDS(60)}, {"h", SECONDS(3600)}, {"d", DAYS(1)}};
+		{"m", SECONDS(60)}, {"h", SECONDS(3600)}, {"d", DAYS(1)}, {"y", DAYS(365)}};
 
 	return parse_scaled(text, units, ARRAY_SIZE(units), ret_ns);
 }
@@ -111,6 +111,13 @@ int parse_percent(const char *text, uint64_t *ret_billionths)
 		return -EINVAL;
 	*ret_billionths = result;
 	return 0;
+}
+
+/* "keep" is the word for 0. */
+static int parse_destroyed(const char *text, uint64_t *ret)
+{
+	*ret = 1;
+	return strcmp(text, "forget") == 0 ? 0 : -EINVAL;
 }
 
 /* "HOST:PORT"; an IPv6 address stands in brackets, so that the last colon is the port's. */
@@ -192,12 +199,14 @@ static const struct option options[] = {
 		"1d", "a duration up to 3650d"},
 	{NUMBER("archive", archive_ns, duration), 0, DAYS(3650), NULL,
 		"365d", "a duration up to 3650d"},
+	{NUMBER("destroyed", forget_destroyed, destroyed), 0, 1, "keep",
+		"keep", "\"keep\" or \"forget\""},
 	{NUMBER("data_max", data_max, size), KIB(1024), UINT64_MAX, NULL,
 		"10 %", "a size of at least 1M or a percentage of the file system up to 100 %"},
-	{NUMBER("ledger", ledger_max, size), KIB(64), UINT64_MAX, NULL,
-		"64M", "a size of at least 64K"},
-	{NUMBER("events", events_max, size), KIB(64), UINT64_MAX, NULL,
-		"64M", "a size of at least 64K"},
+	{NUMBER("ledger", ledger_ns, duration), DAYS(1), DAYS(3650), NULL,
+		"2y", "a duration from 1d to 10y"},
+	{NUMBER("events", events_ns, duration), DAYS(1), DAYS(3650), NULL,
+		"90d", "a duration from 1d to 10y"},
 	{NUMBER("recent", recent_bytes, size), KIB(64), KIB(4) << 20, NULL,
 		"16M", "a size from 64K to 4G"},
 	{NUMBER("disk_walk", disk_walk_ns, duration), SECONDS(1), DAYS(30), "off",

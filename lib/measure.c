@@ -326,6 +326,8 @@ static void take_slow_figures(struct instance *in, const struct cycle_facts *fac
 
 	now[metric_slot(METRIC_START_TIME)] = value_of(in->id->start_time_ns);
 	now[metric_slot(METRIC_STARTS)] = value_of(in->id->starts);
+	now[metric_slot(METRIC_SAMPLES)] =
+		value_of((in->has_before ? in->before[metric_slot(METRIC_SAMPLES)].number : 0) + 1);
 	now[metric_slot(METRIC_DISK_USED)] = in->disk.used;
 	now[metric_slot(METRIC_DISK_LIMIT)] = in->disk.limit;
 	now[metric_slot(METRIC_DISK_USED_INODES)] = in->disk.inodes;

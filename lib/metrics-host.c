@@ -591,6 +591,36 @@ const struct metric metrics_host[] = {
 		.v1 = {COLLECTED("reported by the store")},
 		.v2 = {COLLECTED("reported by the store")},
 	},
+	{
+		.id = METRIC_LEDGER_ERRORS,
+		.name = "ledger_errors",
+		.unit = UNIT_COUNT,
+		.kind = KIND_COUNTER,
+		.scope = SCOPE_HOST,
+		.help = "Failures of the ledger to write or to understand.",
+		.v1 = {COLLECTED("reported by the ledger")},
+		.v2 = {COLLECTED("reported by the ledger")},
+	},
+	{
+		.id = METRIC_LEDGER_LOST,
+		.name = "ledger_lost_messages",
+		.unit = UNIT_COUNT,
+		.kind = KIND_COUNTER,
+		.scope = SCOPE_HOST,
+		.help = "Messages that the ledger did not get because it was away for too long.",
+		.v1 = {COLLECTED("counted by the collector")},
+		.v2 = {COLLECTED("counted by the collector")},
+	},
+	{
+		.id = METRIC_LEDGER_SPOOL,
+		.name = "ledger_spool_records",
+		.unit = UNIT_COUNT,
+		.kind = KIND_GAUGE,
+		.scope = SCOPE_HOST,
+		.help = "Records of hooks in the spool, those of running instances included.",
+		.v1 = {COLLECTED("reported by the ledger")},
+		.v2 = {COLLECTED("reported by the ledger")},
+	},
 };
 
 const size_t metrics_host_count = ARRAY_SIZE(metrics_host);

@@ -748,6 +748,16 @@ const struct metric metrics_instance[] = {
 		.v1 = {CGROUP_FILE(CPUSET, "cpuset.effective_cpus", CPU_LIST, NULL, 1)},
 		.v2 = {CGROUP_FILE(CPUSET, "cpuset.cpus.effective", CPU_LIST, NULL, 1)},
 	},
+	{
+		.id = METRIC_SAMPLES,
+		.name = "samples",
+		.unit = UNIT_COUNT,
+		.kind = KIND_COUNTER,
+		.scope = SCOPE_INSTANCE,
+		.help = "How often this run was measured, restarts of the collector included.",
+		.v1 = {COLLECTED("counted by the collector")},
+		.v2 = {COLLECTED("counted by the collector")},
+	},
 };
 
 const size_t metrics_instance_count = ARRAY_SIZE(metrics_instance);

@@ -132,8 +132,9 @@ static void assert_defaults(const struct config *c)
 	assert_true(c->archive_ns == 365 * 86400 * NSEC_PER_SEC);
 	assert_int_equal(c->data_max, 0);
 	assert_int_equal(c->data_max_ratio, 100000000);
-	assert_int_equal(c->ledger_max, 67108864);
-	assert_int_equal(c->events_max, 67108864);
+	assert_true(c->ledger_ns == UINT64_C(63072000) * NSEC_PER_SEC);
+	assert_true(c->events_ns == UINT64_C(7776000) * NSEC_PER_SEC);
+	assert_int_equal(c->forget_destroyed, 0);
 	assert_int_equal(c->recent_bytes, 16777216);
 	assert_true(c->disk_walk_ns == 900 * NSEC_PER_SEC);
 	assert_int_equal(c->disk_walk_share, 10000000);
@@ -158,9 +159,9 @@ static void test_defaults(void **state)
 static void test_shipped_file(void **state)
 {
 	static const char *const keys[] = {"interval", "run_dir", "data_dir", "cgroup_root",
-		"proc_root", "lxcpath", "flush", "keep", "archive", "data_max", "ledger", "events",
-		"recent", "disk_walk", "disk_walk_share", "stale_after", "reconcile",
-		"instances_max", "agentx", "snmp_arc", "snmp_contexts", "listen"};
+		"proc_root", "lxcpath", "flush", "keep", "archive", "destroyed", "data_max",
+		"ledger", "events", "recent", "disk_walk", "disk_walk_share", "stale_after",
+		"reconcile", "instances_max", "agentx", "snmp_arc", "snmp_contexts", "listen"};
 	static const char path[] = "etc/loadcell.conf";
 	_cleanup_(config_free) struct config *c = NULL;
 	_cleanup_free_ char *text = NULL;
@@ -199,8 +200,9 @@ static void test_all_keys(void **state)
 				   "keep = 0s\n"
 				   "archive = 3650d\n"
 				   "data_max = 5G\n"
-				   "ledger = 1M\n"
-				   "events = 2M\n"
+				   "ledger = 1y\n"
+				   "events = 2d\n"
+				   "destroyed = forget\n"
 				   "recent = 3M\n"
 				   "disk_walk = off\n"
 				   "disk_walk_share = 0.5 %\n"
@@ -229,8 +231,9 @@ static void test_all_keys(void **state)
 	assert_int_equal(c->keep_ns, 0);
 	assert_true(c->archive_ns == UINT64_C(315360000) * NSEC_PER_SEC);
 	assert_true(c->data_max == UINT64_C(5368709120));
-	assert_int_equal(c->ledger_max, 1048576);
-	assert_int_equal(c->events_max, 2097152);
+	assert_true(c->ledger_ns == UINT64_C(31536000) * NSEC_PER_SEC);
+	assert_true(c->events_ns == UINT64_C(172800) * NSEC_PER_SEC);
+	assert_int_equal(c->forget_destroyed, 1);
 	assert_int_equal(c->recent_bytes, 3145728);
 	assert_int_equal(c->disk_walk_ns, 0);
 	assert_int_equal(c->disk_walk_share, 5000000);
@@ -304,17 +307,17 @@ static void test_bad_values(void **state)
 		"run_dir =", "run_dir = \"/run\"", "data_dir = ~/x", "cgroup_root = ./x",
 		"proc_root = proc", "lxcpath = var/lib/lxc", "flush = 0s", "flush = 2h",
 		"keep = 3651d", "keep = 1", "archive = forever", "data_max = 0 %",
-		"data_max = 101 %", "data_max = 1023K", "data_max = 10", "ledger = 1K",
-		"ledger = off", "events = 63K", "recent = 1K", "recent = 5G", "disk_walk = 0s",
-		"disk_walk = 500ms", "disk_walk = OFF", "disk_walk_share = 0 %",
-		"disk_walk_share = 101 %", "disk_walk_share = 1", "stale_after = 0s",
-		"stale_after = 25h", "stale_after = off", "reconcile = 0s", "reconcile = off",
-		"instances_max = 0", "instances_max = 100001", "instances_max = -1",
-		"instances_max = 5k", "agentx = master", "agentx = tcp:705", "agentx = tcp:host:0",
-		"snmp_arc = 1", "snmp_arc = 3.1", "snmp_arc = 1.40", "snmp_arc = .1.3",
-		"snmp_arc = 1.3.", "snmp_arc = 1..3", "snmp_arc = 1.3.4294967296",
-		"snmp_arc = 1.3.x", "snmp_contexts = 100001", "snmp_contexts =", "listen = 9818",
-		"listen = :9818", "listen = 127.0.0.1",
+		"data_max = 101 %", "data_max = 1023K", "data_max = 10", "ledger = 23h",
+		"ledger = off", "events = 64M", "ledger = 11y", "destroyed = drop", "recent = 1K",
+		"recent = 5G", "disk_walk = 0s", "disk_walk = 500ms", "disk_walk = OFF",
+		"disk_walk_share = 0 %", "disk_walk_share = 101 %", "disk_walk_share = 1",
+		"stale_after = 0s", "stale_after = 25h", "stale_after = off", "reconcile = 0s",
+		"reconcile = off", "instances_max = 0", "instances_max = 100001",
+		"instances_max = -1", "instances_max = 5k", "agentx = master", "agentx = tcp:705",
+		"agentx = tcp:host:0", "snmp_arc = 1", "snmp_arc = 3.1", "snmp_arc = 1.40",
+		"snmp_arc = .1.3", "snmp_arc = 1.3.", "snmp_arc = 1..3",
+		"snmp_arc = 1.3.4294967296", "snmp_arc = 1.3.x", "snmp_contexts = 100001",
+		"snmp_contexts =", "listen = 9818", "listen = :9818", "listen = 127.0.0.1",
 		"listen = 127.0.0.1:", "listen = 127.0.0.1:0", "listen = 127.0.0.1:65536",
 		"listen = 127.0.0.1:http", "listen = ::1:9818", "listen = []:9818"};
 
@@ -330,12 +333,12 @@ static void test_bad_values(void **state)
 static void test_good_borders(void **state)
 {
 	static const char *const lines[] = {"interval = 1h", "interval = 1000ms", "flush = 1h",
-		"keep = 3650d", "data_max = 1M", "data_max = 100 %", "ledger = 64K", "recent = 64K",
-		"recent = 4G", "disk_walk = 1s", "disk_walk = 30d", "disk_walk_share = 100 %",
-		"disk_walk_share = 0.0000001 %", "stale_after = 10s", "stale_after = 1d",
-		"stale_after = auto", "instances_max = 1", "instances_max = 100000",
-		"snmp_arc = 2.999.4294967295", "snmp_arc = 0.39", "listen = localhost:65535",
-		"listen = [::]:1"};
+		"keep = 3650d", "data_max = 1M", "data_max = 100 %", "ledger = 10y", "events = 1d",
+		"destroyed = keep", "recent = 64K", "recent = 4G", "disk_walk = 1s",
+		"disk_walk = 30d", "disk_walk_share = 100 %", "disk_walk_share = 0.0000001 %",
+		"stale_after = 10s", "stale_after = 1d", "stale_after = auto", "instances_max = 1",
+		"instances_max = 100000", "snmp_arc = 2.999.4294967295", "snmp_arc = 0.39",
+		"listen = localhost:65535", "listen = [::]:1"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		_cleanup_(config_free) struct config *c = NULL;

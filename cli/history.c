@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "history.h"
+
+#include <fnmatch.h>
+#include <string.h>
+#include <time.h>
+
+#define HALF_A_YEAR_NS (182 * 86400 * NSEC_PER_SEC)
+
+/* --- times ------------------------------------------------------------------------------------ */
+
+/* All of text by the format; what it does not tell stays as in *tm. */
+static bool parse_time(const char *text, const char *format, const struct tm *today, struct tm *ret)
+{
+	const char *end;
+
+	*ret = *today;
+	ret->tm_hour = ret->tm_min = ret->tm_sec = 0;
+	ret->tm_isdst = -1;
+	end = strptime(text, format, ret);
+	return end && !*end;
+}
+
+int when_parse(const char *text, uint64_t now_ns, uint64_t *ret_ns)
+{
+	static const char *const formats[] = {
+		"%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%H:%M:%S", "%H:%M"};
+	time_t now = (time_t)(now_ns / NSEC_PER_SEC), t;
+	struct tm today, tm;
+	uint64_t ago;
+
+	if (parse_duration(text, &ago) == 0) {
+		*ret_ns = now_ns - MIN(now_ns, ago);
+		return 0;
+	}
+	if (!localtime_r(&now, &today))
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		if (!parse_time(text, formats[i], &today, &tm))
+			continue;
+		t = mktime(&tm);
+		if (t < 0)
+			return -EINVAL;
+		*ret_ns = (uint64_t)t * NSEC_PER_SEC;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+struct cell when_cell(uint64_t ns, uint64_t now_ns, bool seconds)
+{
+	bool near = ns <= now_ns ? now_ns - ns < HALF_A_YEAR_NS : ns - now_ns < HALF_A_YEAR_NS;
+	time_t t = (time_t)(ns / NSEC_PER_SEC);
+	struct cell c = {"-"};
+	struct tm tm;
+
+	if (ns && localtime_r(&t, &tm))
+		(void)strftime(c.text, sizeof(c.text),
+			!near     ? "%Y-%m-%d"
+			: seconds ? "%m-%d %H:%M:%S"
+				  : "%m-%d %H:%M",
+			&tm);
+	return c;
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+const char *history_text(const json_t *line, const char *key)
+{
+	const char *text = json_string_value(json_object_get(line, key));
+
+	return text ? text : "";
+}
+
+static bool matches(const json_t *line, const char *pattern)
+{
+	json_t *group;
+	size_t i;
+
+	if (fnmatch(pattern, history_text(line, "handle"), 0) == 0 ||
+		fnmatch(pattern, history_text(line, "hostname"), 0) == 0)
+		return true;
+	json_array_foreach (json_object_get(line, "groups"), i, group)
+		if (json_is_string(group) && fnmatch(pattern, json_string_value(group), 0) == 0)
+			return true;
+	return false;
+}
+
+bool history_matches(const json_t *line, char *const *patterns, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (matches(line, patterns[i]))
+			return true;
+	return n == 0;
+}
+
+/* --- figures ---------------------------------------------------------------------------------- */
+
+static struct value sum_of(const struct history_column *c, const struct value *values)
+{
+	struct value v = values[metric_slot(c->metric)];
+
+	if (c->other)
+		value_add(&v, values[metric_slot(c->other)]);
+	return v;
+}
+
+struct cell history_cell(const struct history_column *c, const struct value *values,
+	const struct value *before, uint64_t elapsed_ns)
+{
+	struct value v = sum_of(c, values), then;
+
+	if (c->rate) {
+		then = before && elapsed_ns ? sum_of(c, before) : value_absent();
+		v = value_is_number(v) && value_is_number(then) && v.number >= then.number
+			    ? value_of((uint64_t)((double)(v.number - then.number) * 1e9 /
+						  (double)elapsed_ns))
+			    : value_absent();
+	}
+	return cell_value(metric_by_id(c->metric), v, "max");
+}
+
+int history_failed(const struct cli *cli, const char *name, int r)
+{
+	if (r == -EACCES)
+		return cli_fail(cli, CLI_FAILED,
+			"only root and the group loadcell may read %s/%s.jsonl; "
+			"join it with: usermod -aG loadcell USER, then log in again",
+			cli->config->data_dir, name);
+	return cli_fail(cli, CLI_FAILED, "cannot read %s/%s.jsonl: %s", cli->config->data_dir, name,
+		strerror(-r));
+}

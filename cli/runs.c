@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <inttypes.h>
+#include <string.h>
+
+#include "../lib/journal.h"
+#include "../lib/metric-json.h"
+#include "history.h"
+#include "json.h"
+
+/*
+ * The run ledger, newest first, and before it what still runs. Each run is made into its line of
+ * output when it is read, so that ten thousand of them take no more than their text.
+ */
+enum form {
+	FORM_TEXT,
+	FORM_JSON,
+	FORM_CSV
+};
+
+struct output {
+	uint64_t end_ns, start_ns; /* end: UINT64_MAX while it runs */
+	char *text;
+};
+
+struct runs {
+	const struct cli *cli;
+	enum form form;
+	char *const *patterns;
+	size_t n_patterns;
+	uint64_t now_ns, since_ns;
+	struct output *out;
+	size_t n, size;
+	bool marked; /* some were closed from their last sample */
+	struct value *values;
+};
+
+/* One run, from the ledger or the snapshot. */
+struct one {
+	const char *name, *handle, *hostname, *lxcpath, *kind, *rootfs, *how, *source, *network;
+	const char *groups; /* one a line */
+	const json_t *facts;
+	uint64_t run, index, start_ns, end_ns, samples;
+	const struct value *values;
+};
+
+#define VALUE(t, w, m)  .title = t, .width = w, .metric = METRIC_##m
+#define SUM(t, w, m, o) .title = t, .width = w, .metric = METRIC_##m, .other = METRIC_##o
+
+static const struct history_column columns[] = {
+	{VALUE("CPU", 6, CPU_USAGE)},
+	{VALUE("PEAK", 5, MEMORY_PEAK)},
+	{SUM("IO", 5, IO_READ_BYTES, IO_WRITE_BYTES)},
+	{SUM("NET", 5, NETWORK_RECEIVE_BYTES, NETWORK_TRANSMIT_BYTES)},
+	{VALUE("OOM", 3, MEMORY_OOM_KILLS)},
+};
+
+#define NAME_WIDTH  11
+#define FIXED_WIDTH 69 /* of all other columns and the blanks between */
+
+/* --- the forms -------------------------------------------------------------------------------- */
+
+static uint64_t lasted_ns(const struct runs *r, const struct one *o)
+{
+	uint64_t end = o->end_ns ? o->end_ns : r->now_ns;
+
+	return o->start_ns && end > o->start_ns ? end - o->start_ns : 0;
+}
+
+static int name_width(const struct runs *r)
+{
+	return MAX(NAME_WIDTH, r->cli->width - FIXED_WIDTH);
+}
+
+static void put_text(struct runs *r, const struct one *o, FILE *out)
+{
+	_cleanup_free_ char *clean = text_clean(o->handle);
+	_cleanup_free_ char *name = clean ? text_fit(clean, (size_t)name_width(r), false) : NULL;
+	bool sampled = o->end_ns && strcmp(o->source, "hook") != 0;
+	char how[16];
+
+	snprintf(how, sizeof(how), "%.7s%s", strcmp(o->how, "host-crash") == 0 ? "crash" : o->how,
+		sampled ? "*" : "");
+	r->marked |= sampled;
+	fprintf(out, "%s %-11s %-11s %6s %-8s", name ? name : "?",
+		when_cell(o->start_ns, r->now_ns, false).text,
+		o->end_ns ? when_cell(o->end_ns, r->now_ns, false).text : "-",
+		o->start_ns ? cell_duration(lasted_ns(r, o)).text : "-", how);
+	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
+		fprintf(out, " %*s", columns[i].width,
+			history_cell(&columns[i], o->values, NULL, 0).text);
+	putc('\n', out);
+}
+
+static void put_time(struct json_out *j, const char *key, uint64_t ns)
+{
+	if (ns)
+		json_seconds(j, key, ns);
+	else
+		json_text(j, key, NULL);
+}
+
+static void put_json(struct runs *r, const struct one *o, FILE *out)
+{
+	struct json_out j = {.out = out};
+	const struct metric *m;
+	char run[17];
+
+	snprintf(run, sizeof(run), "%016" PRIx64, o->run);
+	json_begin(&j, NULL, '{');
+	json_number(&j, "schema", 1);
+	json_text(&j, "run", run);
+	json_text(&j, "name", o->name);
+	json_text(&j, "handle", o->handle);
+	if (o->index)
+		json_number(&j, "index", o->index);
+	else
+		json_text(&j, "index", NULL);
+	json_text(&j, "hostname", o->hostname);
+	json_lines(&j, "groups", o->groups);
+	json_text(&j, "lxcpath", o->lxcpath);
+	json_text(&j, "kind", o->kind);
+	json_text(&j, "rootfs", o->rootfs);
+	json_embed(&j, "facts", o->facts);
+	put_time(&j, "start", o->start_ns);
+	put_time(&j, "end", o->end_ns);
+	json_text(&j, "how", o->how);
+	json_text(&j, "source", o->source);
+	json_text(&j, "network", o->network);
+	json_number(&j, "samples", o->samples);
+	json_begin(&j, "metrics", '{');
+	for_each_metric (SCOPE_INSTANCE, slot, m)
+		json_metric(&j, m->name, m, o->values[slot]);
+	json_end(&j, '}');
+	json_end(&j, '}');
+	putc('\n', out);
+}
+
+static void put_csv(struct runs *r, const struct one *o, FILE *out)
+{
+	_cleanup_free_ char *groups = join_lines(o->groups);
+	const char *texts[] = {o->handle, o->name, o->hostname, groups ? groups : "", o->lxcpath,
+		o->kind, o->rootfs, o->how, o->source, o->network};
+	const struct metric *m;
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		csv_text(out, r->cli->tty, texts[i]);
+		putc(',', out);
+	}
+	fprintf(out, "%016" PRIx64 ",%s,%s", o->run,
+		o->start_ns ? cell_seconds(o->start_ns).text : "",
+		o->end_ns ? cell_seconds(o->end_ns).text : "");
+	for_each_metric (SCOPE_INSTANCE, slot, m)
+		fprintf(out, ",%s", cell_exact(m, o->values[slot]).text);
+	putc('\n', out);
+}
+
+static int put(struct runs *r, const struct one *o)
+{
+	static void (*const forms[])(struct runs *, const struct one *, FILE *) = {
+		[FORM_TEXT] = put_text, [FORM_JSON] = put_json, [FORM_CSV] = put_csv};
+	struct output *to;
+	size_t len;
+	FILE *out;
+
+	if (r->n == r->size) {
+		size_t size = r->size ? 2 * r->size : 256;
+		struct output *bigger = reallocarray(r->out, size, sizeof(*bigger));
+
+		if (!bigger)
+			return -ENOMEM;
+		r->out = bigger;
+		r->size = size;
+	}
+	to = &r->out[r->n];
+	*to = (struct output){o->end_ns ? o->end_ns : UINT64_MAX, o->start_ns, NULL};
+	out = open_memstream(&to->text, &len);
+	if (!out)
+		return -ENOMEM;
+	forms[r->form](r, o, out);
+	if (fclose(out) != 0)
+		return -ENOMEM;
+	r->n++;
+	return 0;
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static char *groups_text(const json_t *line)
+{
+	char *text = NULL;
+	json_t *group;
+	size_t i, len;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return NULL;
+	json_array_foreach (json_object_get(line, "groups"), i, group)
+		fprintf(f, "%s%s", i ? "\n" : "",
+			json_is_string(group) ? json_string_value(group) : "");
+	return fclose(f) == 0 ? text : NULL;
+}
+
+static int take_line(void *data, const json_t *line)
+{
+	struct runs *r = data;
+	uint64_t end = journal_seconds(line, "end");
+	_cleanup_free_ char *groups = NULL;
+	struct one o;
+
+	if (end < r->since_ns || !history_matches(line, r->patterns, r->n_patterns))
+		return 0;
+	groups = groups_text(line);
+	if (!groups)
+		return -ENOMEM;
+	memset(r->values, 0, metric_count(SCOPE_INSTANCE) * sizeof(*r->values));
+	metrics_from_json(json_object_get(line, "metrics"), SCALE_BASE, r->values);
+	o = (struct one){
+		.name = history_text(line, "name"),
+		.handle = history_text(line, "handle"),
+		.hostname = history_text(line, "hostname"),
+		.lxcpath = history_text(line, "lxcpath"),
+		.kind = history_text(line, "kind"),
+		.rootfs = history_text(line, "rootfs"),
+		.how = history_text(line, "how"),
+		.source = history_text(line, "source"),
+		.network = history_text(line, "network"),
+		.groups = groups,
+		.facts = json_object_get(line, "facts"),
+		.run = strtoull(history_text(line, "run"), NULL, 16),
+		.index = (uint64_t)json_integer_value(json_object_get(line, "index")),
+		.start_ns = journal_seconds(line, "start"),
+		.end_ns = end ? end : 1, /* it has ended, whenever */
+		.samples = (uint64_t)json_integer_value(json_object_get(line, "samples")),
+		.values = r->values,
+	};
+	return put(r, &o);
+}
+
+static int take_row(struct runs *r, const struct view *v, const struct row_match *row)
+{
+	const struct snapshot_row *fixed = &row->fixed;
+	const struct metric *m;
+	struct one o = {
+		.name = fixed->text[TEXT_NAME],
+		.handle = fixed->text[TEXT_HANDLE],
+		.hostname = fixed->text[TEXT_HOSTNAME],
+		.lxcpath = fixed->text[TEXT_LXCPATH],
+		.kind = fixed->text[TEXT_KIND],
+		.rootfs = "",
+		.how = "running",
+		.source = "sample",
+		.network = "sample",
+		.groups = fixed->text[TEXT_GROUPS],
+		.run = fixed->run,
+		.index = fixed->index,
+		.values = r->values,
+	};
+
+	for_each_metric (SCOPE_INSTANCE, slot, m)
+		r->values[slot] = snapshot_value(v->snapshot, SCOPE_INSTANCE, row->row, m->id);
+	o.start_ns = r->values[metric_slot(METRIC_START_TIME)].number;
+	o.samples = r->values[metric_slot(METRIC_SAMPLES)].number;
+	return put(r, &o);
+}
+
+static int take_running(struct runs *r, int *ret_exit)
+{
+	struct row_match *rows = NULL;
+	struct view v;
+	ssize_t n;
+	int result = 0;
+
+	*ret_exit = view_open(r->cli, &v);
+	if (!v.snapshot)
+		return 0;
+	n = view_instances(&v, r->patterns, r->n_patterns, &rows);
+	for (ssize_t i = 0; i < n && result == 0; i++)
+		result = take_row(r, &v, &rows[i]);
+	free(rows);
+	view_close(&v);
+	return n < 0 ? (int)n : result;
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct output *x = a, *y = b;
+
+	if (x->end_ns != y->end_ns)
+		return x->end_ns > y->end_ns ? -1 : 1;
+	return x->start_ns > y->start_ns ? -1 : x->start_ns < y->start_ns;
+}
+
+static void put_titles(const struct runs *r)
+{
+	FILE *out = r->cli->out;
+	const struct metric *m;
+
+	if (r->form == FORM_TEXT) {
+		fprintf(out, "%-*s %-11s %-11s %6s %-8s", name_width(r), "NAME", "START", "END",
+			"TIME", "HOW");
+		for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
+			fprintf(out, " %*s", columns[i].width, columns[i].title);
+		putc('\n', out);
+	} else if (r->form == FORM_CSV) {
+		fputs("handle,name,hostname,groups,lxcpath,kind,rootfs,how,source,network,run,"
+		      "start,"
+		      "end",
+			out);
+		for_each_metric (SCOPE_INSTANCE, slot, m)
+			fprintf(out, ",%s", m->name);
+		putc('\n', out);
+	}
+}
+
+static int put_all(struct runs *r)
+{
+	if (r->n > 0)
+		qsort(r->out, r->n, sizeof(*r->out), newest_first);
+	if (!r->n && r->n_patterns)
+		return cli_fail(r->cli, CLI_NO_INSTANCE, "no run of '%s' is known", r->patterns[0]);
+	if (!r->n && r->form == FORM_TEXT)
+		fputs("No run is known.\n", r->cli->out);
+	else
+		put_titles(r);
+	for (size_t i = 0; i < r->n; i++)
+		fputs(r->out[i].text, r->cli->out);
+	if (r->marked)
+		fputs("* as of the last sample before the end: no hook told of it\n", r->cli->out);
+	return CLI_DONE;
+}
+
+static int read_all(struct runs *r)
+{
+	uint64_t damaged = 0;
+	int exit = CLI_DONE, result;
+
+	r->values = calloc(metric_count(SCOPE_INSTANCE), sizeof(*r->values));
+	result = r->values ? take_running(r, &exit) : -ENOMEM;
+	if (result == 0)
+		result = journal_read(
+			r->cli->config->data_dir, "runs", r->since_ns, take_line, r, &damaged);
+	if (result < 0)
+		return history_failed(r->cli, "runs", result);
+	if (damaged)
+		cli_fail(r->cli, CLI_DONE, "%" PRIu64 " damaged lines of the ledger are left out",
+			damaged);
+	result = put_all(r);
+	return result == CLI_DONE ? exit : result;
+}
+
+int runs_main(struct cli *cli, int argc, char **argv)
+{
+	struct runs r = {.cli = cli, .now_ns = now_ns(CLOCK_REALTIME)};
+	bool json = false, csv = false;
+	const char *since = NULL;
+	const struct cli_option options[] = {
+		{"since", 0, "WHEN", &since,
+			"only those that ended later: 1h, 7d, 2025-06-01 12:30"},
+		{"json", 0, NULL, &json, "everything, one JSON object a run"},
+		{"csv", 0, NULL, &csv, "all metrics, one line a run"},
+	};
+	int result = cli_options(cli, argc, argv, options, ARRAY_SIZE(options));
+
+	if (result >= 0)
+		return result;
+	if (since && when_parse(since, r.now_ns, &r.since_ns) < 0)
+		return cli_usage(cli, "'%s' is no duration, date or time", since);
+	r.form = json ? FORM_JSON : csv ? FORM_CSV : FORM_TEXT;
+	r.patterns = argv + optind;
+	r.n_patterns = (size_t)(argc - optind);
+	result = read_all(&r);
+	for (size_t i = 0; i < r.n; i++)
+		free(r.out[i].text);
+	free(r.out);
+	free(r.values);
+	return result;
+}
