@@ -10,6 +10,7 @@
 #include "control.h"
 #include "discovery.h"
 #include "helper.h"
+#include "notices.h"
 #include "sampler.h"
 
 /*
@@ -40,6 +41,7 @@ struct services {
 	struct discovery *discovery;
 	struct index *index;
 	struct below *below;
+	struct notices *notices;
 	struct control *control;
 	struct helper helper[HELPERS];
 	struct complaint helper_complaint[HELPERS];
@@ -67,8 +69,8 @@ int services_init_discovery(struct services *s, const struct hierarchies *h, str
 /* A new flush for whoever asks; the number is answered in flushed_id. */
 uint64_t services_flush(struct services *s);
 /*
- * Sends a message to loadcelld-ledger (docs/lifecycle.md) and releases it. While that helper is away
- * or does not read, messages wait here, up to a number; what is then lost is counted and said.
+ * Sends a message to loadcelld-ledger (docs/lifecycle.md) and releases it. While that helper is
+ * away or does not read, messages wait here, up to a number; what is then lost is counted and said.
  */
 void services_tell_ledger(struct services *s, json_t *message);
 /* Keeps the sentence for `loadcell status` and logs it. */
