@@ -306,6 +306,22 @@ static bool pass_tasks(struct below *b, struct below_instance *in, uint64_t *ret
 	return true;
 }
 
+int below_look(struct below *b, uint32_t index, uint64_t run, enum metric_id id, uint64_t *ret)
+{
+	struct below_instance *in = b->instances;
+
+	while (in && (in->index != index || in->run != run))
+		in = in->next;
+	for (size_t row = 0; in && row < b->n_rows; row++) {
+		if (b->rows[row].id != id || !in->path[row])
+			continue;
+		pass_row(b, in, row);
+		*ret = in->total[row];
+		return 0;
+	}
+	return -ENOENT;
+}
+
 void below_pass(struct below *b,
 	void (*report)(void *data, uint32_t index, uint64_t run, enum metric_id id, uint64_t count),
 	void *data)

@@ -25,6 +25,12 @@ DEFINE_CLEANUP(struct below *, below_free)
 void below_appeared(struct below *b, const struct identity *id);
 void below_disappeared(struct below *b, uint32_t index, uint64_t run);
 
+/*
+ * What the cgroups below an instance count for this row right now, for who cannot wait for the next
+ * pass; the next pass counts none of it again. -ENOENT: the instance's own file counts them.
+ */
+int below_look(struct below *b, uint32_t index, uint64_t run, enum metric_id id, uint64_t *ret);
+
 /* One pass over all instances; reports each count that is not 0. */
 void below_pass(struct below *b,
 	void (*report)(void *data, uint32_t index, uint64_t run, enum metric_id id, uint64_t count),

@@ -144,6 +144,7 @@ static int run(struct services *s, struct error *err)
 	_cleanup_(sampler_free) struct sampler *sampler = NULL;
 	_cleanup_(index_free) struct index *index = NULL;
 	_cleanup_(below_free) struct below *below = NULL;
+	_cleanup_(notices_free) struct notices *notices = NULL;
 	_cleanup_(discovery_free) struct discovery *discovery = NULL;
 	_cleanup_(control_free) struct control *control = NULL;
 	_cleanup_close_ int run_lock = -1, data_lock = -1;
@@ -160,6 +161,7 @@ static int run(struct services *s, struct error *err)
 	s->sampler = sampler;
 	r = services_init_discovery(s, h, err);
 	below = s->below;
+	notices = s->notices;
 	discovery = s->discovery;
 	if (r < 0 || (r = control_new(socket_path, &control, err)) < 0)
 		return r;

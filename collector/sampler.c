@@ -16,6 +16,7 @@ struct message {
 		DISAPPEARED,
 		DISK,
 		BELOW,
+		LIMITS,
 		FACTS,
 		CONFIG
 	} type;
@@ -27,6 +28,8 @@ struct message {
 	struct filesystem fs;
 	enum metric_id metric;
 	uint64_t count;
+	enum controller controller;
+	char *path;
 	struct outside_facts *facts;
 	uint64_t interval_ns, flush_ns, recent_bytes;
 };
@@ -43,6 +46,7 @@ static void message_free(struct message *m)
 {
 	identity_free(m->id);
 	filesystem_clear(&m->fs);
+	free(m->path);
 	free(m->facts);
 	free(m);
 }
@@ -55,6 +59,7 @@ static void post(struct sampler *s, struct message *from)
 		/* Reconcile and the workers repeat themselves: what is lost here comes again. */
 		identity_free(from->id);
 		filesystem_clear(&from->fs);
+		free(from->path);
 		free(from->facts);
 		return;
 	}
@@ -111,6 +116,12 @@ void sampler_post_below(
 {
 	post(s, &(struct message){
 			.type = BELOW, .index = index, .run = run, .metric = id, .count = count});
+}
+
+void sampler_post_limits(struct sampler *s, enum controller c, const char *path)
+{
+	/* Without memory for the path: any may have changed. */
+	post(s, &(struct message){.type = LIMITS, .controller = c, .path = copy_text(path)});
 }
 
 void sampler_post_facts(struct sampler *s, const struct outside_facts *facts)
@@ -310,6 +321,9 @@ static void take_message(struct sampler *s, struct message *m)
 		break;
 	case BELOW:
 		take_below(s, m);
+		break;
+	case LIMITS:
+		levels_changed(s->measure.levels, m->controller, m->path);
 		break;
 	case FACTS:
 		s->facts = *m->facts;

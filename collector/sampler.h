@@ -40,6 +40,8 @@ void sampler_post_disk(struct sampler *s, uint32_t index, uint64_t run,
 /* What the cgroups below an instance counted, or its tasks where no controller counts them. */
 void sampler_post_below(
 	struct sampler *s, uint32_t index, uint64_t run, enum metric_id id, uint64_t count);
+/* See levels_changed(): limits in this cgroup may have changed (NULL: in any), and are watched. */
+void sampler_post_limits(struct sampler *s, enum controller c, const char *path);
 void sampler_post_facts(struct sampler *s, const struct outside_facts *facts);
 void sampler_post_config(struct sampler *s, const struct config *c);
 

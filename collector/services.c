@@ -96,6 +96,7 @@ static void appeared(void *data, const struct identity *id)
 
 	sampler_post_appeared(s->sampler, id);
 	below_appeared(s->below, id);
+	notices_appeared(s->notices, id);
 	live_add(s, id);
 	helpers_tell_walk(s);
 	services_tell_open(s, id);
@@ -115,6 +116,7 @@ static void disappeared(void *data, uint32_t index, uint64_t run)
 	size_t i = live_place(s, index);
 	char text[64];
 
+	notices_disappeared(s->notices, index, run);
 	sampler_post_disappeared(s->sampler, index, run);
 	below_disappeared(s->below, index, run);
 	if (i == s->n_live || s->live[i].index != index || s->live[i].run != run)
@@ -154,12 +156,16 @@ static void set_fact(struct services *s, enum metric_id id, uint64_t number)
 static void post_facts(struct services *s)
 {
 	struct discovery_status st;
+	struct notices_status notices;
 
 	discovery_status(s->discovery, &st);
 	set_fact(s, METRIC_COLLECTOR_DROPPED_INSTANCES, st.dropped);
 	set_fact(s, METRIC_COLLECTOR_UNTRUSTED_NAMES, st.untrusted);
-	set_fact(s, METRIC_COLLECTOR_WATCHES, st.watches);
+	notices_status(s->notices, &notices);
+	set_fact(s, METRIC_COLLECTOR_WATCHES, st.watches + notices.watches);
 	set_fact(s, METRIC_LEDGER_LOST, s->tell.lost);
+	set_fact(s, METRIC_COLLECTOR_LOST_NOTIFICATIONS, notices.lost);
+	set_fact(s, METRIC_COLLECTOR_REFUSED_DATAGRAMS, notices.refused_datagrams);
 	set_fact(s, METRIC_COLLECTOR_STUCK_WORKERS, st.lxc_timeouts + s->stuck[HELPER_WALK]);
 	if (s->facts_changed)
 		sampler_post_facts(s->sampler, &s->facts);
@@ -190,9 +196,10 @@ static void feed_watchdog(struct services *s, uint64_t now)
 /* Does what is due and returns when the next thing is. */
 static uint64_t services_tick(struct services *s)
 {
-	uint64_t now = now_ns(CLOCK_MONOTONIC), next;
+	uint64_t now = now_ns(CLOCK_MONOTONIC), next, notices_due_ns;
 
 	helpers_tick(s, now);
+	notices_due_ns = notices_tick(s->notices, now);
 	if (now >= s->discovery_due_ns)
 		s->discovery_due_ns = discovery_tick(s->discovery, now);
 	services_tell_settled(s);
@@ -209,7 +216,7 @@ static uint64_t services_tick(struct services *s)
 	feed_watchdog(s, now);
 	next = MIN(
 		MIN(s->discovery_due_ns, s->below_due_ns), MIN(s->facts_due_ns, s->flush_due_ns));
-	return MAX(next, now);
+	return MAX(MIN(next, notices_due_ns), now);
 }
 
 /* --- signals and events ---------------------------------------------------------------------- */
@@ -292,7 +299,8 @@ enum {
 	POLL_DISCOVERY,
 	POLL_SAMPLER,
 	POLL_HELPERS,
-	POLL_CONTROL = POLL_HELPERS + HELPERS
+	POLL_NOTICES = POLL_HELPERS + HELPERS,
+	POLL_CONTROL = POLL_NOTICES + NOTICES_POLL
 };
 
 static int turn(struct services *s, uint64_t until_ns)
@@ -309,6 +317,7 @@ static int turn(struct services *s, uint64_t until_ns)
 
 	for (size_t i = 0; i < HELPERS; i++)
 		fds[POLL_HELPERS + i] = (struct pollfd){s->helper[i].fd, POLLIN, 0};
+	notices_poll(s->notices, fds + POLL_NOTICES, now);
 	clients = control_poll(s->control, fds + POLL_CONTROL);
 	if (ppoll(fds, POLL_CONTROL + clients, &timeout, NULL) < 0 && errno != EINTR)
 		return -errno;
@@ -323,6 +332,7 @@ static int turn(struct services *s, uint64_t until_ns)
 	for (size_t i = 0; i < HELPERS; i++)
 		if (fds[POLL_HELPERS + i].revents && s->helper[i].fd == fds[POLL_HELPERS + i].fd)
 			helpers_read(s, i);
+	notices_handle(s->notices, fds + POLL_NOTICES);
 	control_handle(s->control, s, fds + POLL_CONTROL, clients);
 	return 0;
 }
@@ -403,5 +413,8 @@ int services_init_discovery(struct services *s, const struct hierarchies *h, str
 	s->hierarchies = h;
 	if (r < 0)
 		return error_set(err, r, "not enough memory");
+	r = notices_new(s, h, &s->notices, err);
+	if (r < 0)
+		return r;
 	return discovery_new(s->config, h, s->index, &discovery_ops, s, &s->discovery, err);
 }

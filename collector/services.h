@@ -10,6 +10,7 @@
 #include "control.h"
 #include "discovery.h"
 #include "helper.h"
+#include "notices.h"
 #include "sampler.h"
 #include "tell.h"
 
@@ -52,6 +53,7 @@ struct services {
 	const struct hierarchies *hierarchies;
 	struct index *index;
 	struct below *below;
+	struct notices *notices;
 	struct control *control;
 	struct helper helper[HELPERS];
 	struct complaint helper_complaint[HELPERS];

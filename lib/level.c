@@ -16,10 +16,13 @@ struct level {
 	char *path;
 	struct level *parent;
 	unsigned int users, depth;
+	uint64_t number; /* of making: so that not all are read again in the same cycle */
 	int fd[PLAN_LIMITS_MAX], second_fd[PLAN_LIMITS_MAX];
 	uint64_t read_in[PLAN_LIMITS_MAX]; /* the cycle that `own` belongs to */
 	struct value own[PLAN_LIMITS_MAX];
 	bool unknown[PLAN_LIMITS_MAX]; /* there is a file, but it could not be read */
+	bool watched;                  /* who writes its limits is told of by levels_changed() */
+	uint64_t changed_in;           /* what was read before this cycle no longer counts */
 	uint64_t committed[PLAN_LIMITS_MAX];
 	struct level *next; /* all levels, deepest first only while summing */
 };
@@ -30,6 +33,7 @@ struct levels {
 	struct descriptors *descriptors;
 	void *tree; /* tsearch by controller and path */
 	struct level *all;
+	uint64_t made;
 	uint64_t cycle, files_read, read_errors;
 };
 
@@ -87,6 +91,7 @@ static struct level *level_new(struct levels *l, enum controller c, const char *
 	if (!level)
 		return NULL;
 	level->controller = c;
+	level->number = l->made++;
 	level->path = strndup(path, len);
 	for (size_t i = 0; i < PLAN_LIMITS_MAX; i++)
 		level->fd[i] = level->second_fd[i] = FD_UNTRIED;
@@ -151,6 +156,37 @@ void levels_begin(struct levels *l)
 		memset(level->committed, 0, sizeof(level->committed));
 }
 
+void levels_changed(struct levels *l, enum controller c, const char *path)
+{
+	for (struct level *level = path ? NULL : l->all; level; level = level->next)
+		level->changed_in = l->cycle + 1;
+	for (int i = 0; path && i < CONTROLLER_COUNT; i++) {
+		struct level key = {.controller = i, .path = (char *)path}, **found;
+
+		/* A directory of v2 has the files of all controllers. */
+		if (l->h->controller[i].version == 0 ||
+			strcmp(l->h->controller[i].mount, l->h->controller[c].mount))
+			continue;
+		found = tfind(&key, &l->tree, compare_levels);
+		if (!found)
+			continue;
+		(*found)->watched = true;
+		(*found)->changed_in = l->cycle + 1;
+	}
+}
+
+/* What a watched level said stays true until somebody is seen to write; to be safe it is read
+ * again now and then all the same. */
+static bool must_read(const struct levels *l, const struct level *level, size_t limit)
+{
+	uint64_t read_in = level->read_in[limit];
+
+	if (read_in == l->cycle)
+		return false;
+	return !level->watched || level->unknown[limit] || read_in < level->changed_in ||
+	       (l->cycle + level->number) % RETRY_CYCLES == 0;
+}
+
 static ssize_t read_level_file(struct levels *l, const struct level *level, int *fd,
 	const char *file, char *buf, size_t size)
 {
@@ -208,7 +244,7 @@ static struct value own_limit(struct levels *l, struct level *level, size_t limi
 {
 	struct value own = value_absent();
 
-	if (level->read_in[limit] != l->cycle) {
+	if (must_read(l, level, limit)) {
 		int r = read_own(l, level, limit, &own);
 
 		level->own[limit] = r < 0 ? value_absent() : own;

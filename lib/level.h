@@ -5,8 +5,9 @@
 
 /*
  * Levels: the cgroups from an instance's own up to the root, of one controller, shared between
- * the instances below them. Each level's limit files are read at most once per cycle; the
- * effective limit is the smallest on the way up, and the level that has it is the one that binds.
+ * the instances below them. Each level's limit files are read at most once per cycle, those of a
+ * watched one only when it changed; the effective limit is the smallest on the way up, and the
+ * level that has it is the one that binds.
  */
 struct levels;
 struct level;
@@ -20,8 +21,15 @@ DEFINE_CLEANUP(struct levels *, levels_free)
 struct level *level_get(struct levels *l, enum controller c, const char *path);
 void level_put(struct levels *l, struct level *level);
 
-/* Begins a cycle: what was read before no longer counts. */
+/* Begins a cycle: what was read before no longer counts, unless the level is watched. */
 void levels_begin(struct levels *l);
+
+/*
+ * Somebody watches what is written in this cgroup, and something was, or may have been before the
+ * watch was set. From now on its limits are read again after such a call only, and every 32 cycles
+ * to be safe. NULL: any watched level may have changed.
+ */
+void levels_changed(struct levels *l, enum controller c, const char *path);
 
 /*
  * The effective value of plan->limits[limit] for a cgroup. *ret_path is the path that binds,

@@ -10,8 +10,9 @@
 
 /* memory.stat has 2 KiB, io.stat 100 bytes a device, net/dev 130 bytes an interface. */
 #define BUFFER_SIZE (64 * 1024)
-/* /proc/INIT here, and the pidfd of init that discovery holds in the same process. */
-#define INIT_DESCRIPTORS 2
+/* /proc/INIT here, and in the same process the pidfd of init that discovery holds and (v1) the
+ * eventfd of its kills. */
+#define INIT_DESCRIPTORS 3
 /* A file that was missing is tried again every so many cycles: controllers may come late. */
 #define RETRY_CYCLES 32
 

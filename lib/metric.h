@@ -89,6 +89,7 @@ struct metric_source {
 	 * that is already effective: each level's own file, to name the cgroup that binds.
 	 */
 	const char *second_file;
+	const char *written; /* a limit: the file whose writing changes it, if none of the above */
 	const char *key;
 	uint64_t scale; /* the kernel's number times this gives the unit's inner scale */
 	/* Computed from other rows once all files are read, or adjusting what FILE gave. A DERIVED

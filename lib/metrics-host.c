@@ -621,6 +621,28 @@ const struct metric metrics_host[] = {
 		.v1 = {COLLECTED("reported by the ledger")},
 		.v2 = {COLLECTED("reported by the ledger")},
 	},
+	{
+		.id = METRIC_COLLECTOR_LOST_NOTIFICATIONS,
+		.name = "collector_lost_notifications",
+		.unit = UNIT_COUNT,
+		.kind = KIND_COUNTER,
+		.scope = SCOPE_HOST,
+		.help = "Times that a queue of the kernel's notifications (inotify, rtnetlink, "
+			"kernel log) ran over, so that some were lost.",
+		.v1 = {COLLECTED("counted by the collector")},
+		.v2 = {COLLECTED("counted by the collector")},
+	},
+	{
+		.id = METRIC_COLLECTOR_REFUSED_DATAGRAMS,
+		.name = "collector_refused_datagrams",
+		.unit = UNIT_COUNT,
+		.kind = KIND_COUNTER,
+		.scope = SCOPE_HOST,
+		.help = "Datagrams to hook.sock that were not believed: not root's, or not a "
+			"wake-up.",
+		.v1 = {COLLECTED("counted by the collector")},
+		.v2 = {COLLECTED("counted by the collector")},
+	},
 };
 
 const size_t metrics_host_count = ARRAY_SIZE(metrics_host);

@@ -214,8 +214,7 @@ const struct metric metrics_instance[] = {
 		.scope = SCOPE_INSTANCE,
 		.help = "Effective swap limit.",
 		.v1 = {CGROUP_FILE(MEMORY, "memory.stat", FLAT, "hierarchical_memsw_limit", 1),
-
-			.derive = derive_swap_limit_v1,
+			.written = "memory.memsw.limit_in_bytes", .derive = derive_swap_limit_v1,
 			.note = "less memory_limit_bytes, since v1 counts memory and swap "
 				"together"},
 		.v2 = {CGROUP_FILE(MEMORY, "memory.swap.max", NUMBER, NULL, 1),
@@ -745,8 +744,10 @@ const struct metric metrics_instance[] = {
 		.kind = KIND_LIMIT,
 		.scope = SCOPE_INSTANCE,
 		.help = "CPUs that the cpuset lets the instance use.",
-		.v1 = {CGROUP_FILE(CPUSET, "cpuset.effective_cpus", CPU_LIST, NULL, 1)},
-		.v2 = {CGROUP_FILE(CPUSET, "cpuset.cpus.effective", CPU_LIST, NULL, 1)},
+		.v1 = {CGROUP_FILE(CPUSET, "cpuset.effective_cpus", CPU_LIST, NULL, 1),
+			.written = "cpuset.cpus"},
+		.v2 = {CGROUP_FILE(CPUSET, "cpuset.cpus.effective", CPU_LIST, NULL, 1),
+			.written = "cpuset.cpus"},
 	},
 	{
 		.id = METRIC_SAMPLES,

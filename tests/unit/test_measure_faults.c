@@ -112,6 +112,66 @@ static void ancestor_binds(void **state)
 	assert_limit(t, "101", METRIC_PIDS_LIMIT, 50, "/lxc/101/ns");
 }
 
+/* Cycles until the limit of "101" is `expected`, at most 40. */
+static int cycles_until(struct tree *t, uint64_t expected)
+{
+	for (int i = 1; i <= 40; i++) {
+		tree_cycle(t);
+		if (value_of_row(t, "101", METRIC_MEMORY_LIMIT).number == expected)
+			return i;
+	}
+	return 0;
+}
+
+/* Who writes the limits of a watched level is told of: they are not read in each cycle. */
+static void watched_limits(void **state)
+{
+	struct tree *t = *state;
+	struct levels *levels;
+
+	start(t, "v2-debian12-6.1", PLENTY);
+	levels = t->s.measure.levels;
+	put(t, CG "lxc/memory.max", "20000000\n");
+	tree_cycle(t);
+	/* Written before the watch was told of. */
+	put(t, CG "lxc/memory.max", "21000000\n");
+	levels_changed(levels, CONTROLLER_MEMORY, "/lxc");
+	assert_int_equal(cycles_until(t, 21000000), 1);
+	/* Untold it is found all the same, once in 32 cycles. */
+	put(t, CG "lxc/memory.max", "22000000\n");
+	assert_in_range(cycles_until(t, 22000000), 1, 32);
+	put(t, CG "lxc/memory.max", "23000000\n");
+	assert_int_equal(cycles_until(t, 23000000), 32);
+	/* Told of, it is read in the next cycle, the files of other controllers too. */
+	put(t, CG "lxc/memory.max", "24000000\n");
+	put(t, CG "lxc/pids.max", "50\n");
+	levels_changed(levels, CONTROLLER_MEMORY, "/lxc");
+	assert_int_equal(cycles_until(t, 24000000), 1);
+	assert_limit(t, "101", METRIC_PIDS_LIMIT, 50, "/lxc");
+	put(t, CG "lxc/memory.max", "25000000\n");
+	levels_changed(levels, CONTROLLER_MEMORY, "/lxc/10");
+	levels_changed(levels, CONTROLLER_NONE, NULL);
+	assert_int_equal(cycles_until(t, 25000000), 1);
+	/* The instance's own level is not watched. */
+	put(t, CG "lxc/101/memory.max", "1000000\n");
+	assert_int_equal(cycles_until(t, 1000000), 1);
+}
+
+/* What could not be read is tried again in each cycle, watched or not. */
+static void watched_and_unreadable(void **state)
+{
+	struct tree *t = *state;
+
+	start(t, "v2-debian12-6.1", PLENTY);
+	tree_cycle(t);
+	put(t, CG "lxc/memory.max", "what?\n");
+	levels_changed(t->s.measure.levels, CONTROLLER_MEMORY, "/lxc");
+	tree_cycle(t);
+	assert_state(t, "101", METRIC_MEMORY_LIMIT, VALUE_ABSENT);
+	put(t, CG "lxc/memory.max", "20000000\n");
+	assert_int_equal(cycles_until(t, 20000000), 1);
+}
+
 static void minus_one_does_not_bind(void **state)
 {
 	struct tree *t = *state;
@@ -745,6 +805,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TREE_TEST(ancestor_binds),
+		TREE_TEST(watched_limits),
+		TREE_TEST(watched_and_unreadable),
 		TREE_TEST(minus_one_does_not_bind),
 		TREE_TEST(kernel_knows_the_limit),
 		TREE_TEST(limit_files_missing),
