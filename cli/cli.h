@@ -162,3 +162,4 @@ int show_main(struct cli *cli, int argc, char **argv);
 int top_main(struct cli *cli, int argc, char **argv);
 int metrics_main(struct cli *cli, int argc, char **argv);
 int status_main(struct cli *cli, int argc, char **argv);
+int hooks_main(struct cli *cli, int argc, char **argv);

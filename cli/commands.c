@@ -18,6 +18,8 @@ static const struct command commands[] = {
 		"[--batch] [--delay S] [--count N] [--sort COLUMN] [--filter TEXT]"},
 	{"metrics", metrics_main, "what is measured, and where it comes from", "[--json|--man]"},
 	{"status", status_main, "whether the collector is well", "[--json]"},
+	{"hooks", hooks_main, "puts LXC's hooks in place, and shows which containers have them",
+		"install|remove|status [--json] [--directory DIR] [--file FILE]"},
 };
 
 static void put_usage(const struct cli *cli, FILE *out)
