@@ -7,6 +7,7 @@ CC      := gcc
 endif
 PREFIX  ?= /usr
 LIBEXEC ?= $(PREFIX)/libexec/loadcell
+SHARE   ?= $(PREFIX)/share/loadcell
 VERSION := 0.1.0
 DEPS    ?= yes
 
@@ -20,7 +21,7 @@ endif
 OPT  ?= -O2 -g
 HARD := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DLIBEXEC='"$(LIBEXEC)"' \
-	$(WARN) $(OPT) $(HARD) -fPIE -pthread -MMD -MP -I. $(CFLAGS)
+	-DSHAREDIR='"$(SHARE)"' $(WARN) $(OPT) $(HARD) -fPIE -pthread -MMD -MP -I. $(CFLAGS)
 LDFLAGS_ALL = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
 ifeq ($(V),1)
@@ -40,15 +41,18 @@ loadcelld-store_SRC := $(wildcard collector/store-*.c) collector/helper.c
 loadcelld-walk_SRC  := $(wildcard collector/walk-*.c) collector/helper.c
 loadcelld-ledger_SRC := $(wildcard collector/ledger-*.c) collector/helper.c
 loadcell_SRC  := $(wildcard cli/*.c)
+loadcell-hook_SRC := $(wildcard lxc-hooks/*.c)
 
 loadcelld_LIBS       := -lcgroup
 loadcelld-lxc_LIBS   := -llxc
 loadcelld-store_LIBS := -lrrd
 loadcelld-walk_LIBS  :=
 loadcell_LIBS        := -lncursesw -ltinfo
+loadcell-hook_LIBS   :=
 LIBS := -linih -ljansson -lz -lm
 
-PROGRAMS := loadcelld loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-ledger loadcell
+PROGRAMS := loadcelld loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-ledger loadcell \
+	loadcell-hook
 BIN      := $(PROGRAMS:%=$(B)/bin/%)
 
 all: $(BIN)
@@ -103,8 +107,8 @@ check:
 # --- tests -------------------------------------------------------------------------------------
 # A unit test is tests/unit/test_X.c with a main(); it may call anything but another main().
 MAINS     := collector/loadcelld.c collector/lxc-main.c collector/store-main.c \
-	collector/walk-main.c collector/ledger-main.c cli/loadcell.c
-PARTS     := $(filter-out $(MAINS),$(wildcard collector/*.c cli/*.c))
+	collector/walk-main.c collector/ledger-main.c cli/loadcell.c lxc-hooks/loadcell-hook.c
+PARTS     := $(filter-out $(MAINS),$(wildcard collector/*.c cli/*.c lxc-hooks/*.c))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 UNIT      := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
@@ -166,7 +170,7 @@ check-generated: $(B)/bin/loadcell
 check-docs:
 	@tests/check-docs
 
-C_FILES := $(wildcard lib/*.[ch] collector/*.[ch] cli/*.[ch] tests/*/*.[ch])
+C_FILES := $(wildcard lib/*.[ch] collector/*.[ch] cli/*.[ch] lxc-hooks/*.[ch] tests/*/*.[ch])
 check-format:
 	@tests/check-format $(C_FILES)
 
@@ -199,21 +203,24 @@ bench: $(BIN) $(BENCH)
 analyze:
 	@mkdir -p $(B)
 	$(Q)clang --analyze --analyzer-output text -Xclang -analyzer-werror -std=gnu11 -D_GNU_SOURCE \
-		-DVERSION='"$(VERSION)"' -DLIBEXEC='"$(LIBEXEC)"' -I. $(filter %.c,$(C_FILES))
+		-DVERSION='"$(VERSION)"' -DLIBEXEC='"$(LIBEXEC)"' -DSHAREDIR='"$(SHARE)"' -I. $(filter %.c,$(C_FILES))
 
 # --- installation --------------------------------------------------------------------------------
 SYSCONF := $(DESTDIR)/etc/loadcell
 UNITS   := $(DESTDIR)$(PREFIX)/lib/systemd/system
 MAN     := $(DESTDIR)$(PREFIX)/share/man
-HELPERS := loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-ledger
+HELPERS := loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-ledger loadcell-hook
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(SYSCONF) \
+		$(DESTDIR)$(SHARE) \
 		$(UNITS) $(DESTDIR)$(PREFIX)/lib/sysusers.d $(foreach s,1 5 7 8,$(MAN)/man$(s))
 	install $(B)/bin/loadcell $(DESTDIR)$(PREFIX)/bin
 	install $(B)/bin/loadcelld $(DESTDIR)$(PREFIX)/sbin
 	install $(HELPERS:%=$(B)/bin/%) $(DESTDIR)$(LIBEXEC)
 	test -e $(SYSCONF)/loadcell.conf || install -m 644 etc/loadcell.conf $(SYSCONF)
+	sed 's,/usr/libexec/loadcell,$(LIBEXEC),; s,/usr/share/loadcell,$(SHARE),' \
+		lxc-hooks/lxc.conf >$(DESTDIR)$(SHARE)/lxc.conf
 	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' etc/loadcelld.service >$(UNITS)/loadcelld.service
 	install -m 644 etc/loadcell.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf
 	for s in 1 5 7 8; do install -m 644 man/*.$$s $(MAN)/man$$s || exit 1; done
@@ -222,7 +229,7 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/loadcell $(DESTDIR)$(PREFIX)/sbin/loadcelld \
 		$(HELPERS:%=$(DESTDIR)$(LIBEXEC)/%) $(UNITS)/loadcelld.service \
-		$(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf $(DESTDIR)$(SHARE)/lxc.conf \
 		$(foreach f,$(wildcard man/*.[1578]),$(MAN)/man$(subst .,,$(suffix $f))/$(notdir $f))
 
 help:

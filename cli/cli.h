@@ -170,3 +170,4 @@ int runs_main(struct cli *cli, int argc, char **argv);
 int events_main(struct cli *cli, int argc, char **argv);
 int metrics_main(struct cli *cli, int argc, char **argv);
 int status_main(struct cli *cli, int argc, char **argv);
+int hooks_main(struct cli *cli, int argc, char **argv);

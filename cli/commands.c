@@ -22,6 +22,8 @@ static const struct command commands[] = {
 		"[-f] [--since WHEN] [--json] [--id ID] [NAME ...]"},
 	{"metrics", metrics_main, "what is measured, and where it comes from", "[--json|--man]"},
 	{"status", status_main, "whether the collector is well", "[--json]"},
+	{"hooks", hooks_main, "puts LXC's hooks in place, and shows which containers have them",
+		"install|remove|status [--json] [--directory DIR] [--file FILE]"},
 };
 
 static void put_usage(const struct cli *cli, FILE *out)

@@ -4,7 +4,10 @@
 #include <limits.h>
 #include <sys/types.h>
 
+#include "../lib/listeners.h"
 #include "../lib/log.h"
+#include "../lib/pattern.h"
+#include "../lib/process.h"
 #include "../lib/value.h"
 #include "discovery.h"
 
@@ -18,35 +21,9 @@
 #define DEPTH_MAX       6    /* of directories that are walked and watched */
 #define WATCHES_MAX     4096 /* directories walked and watched */
 #define INIT_PIDS_MAX   256  /* of one cgroup, looked at in search of init */
-#define LISTENERS_MAX   16384
 #define STRANGERS_MAX   1024
 #define ASKED_MAX       8 /* requests to loadcelld-lxc on the way */
 #define ASKED_USERS_MAX 3 /* of these, for monitors of plain users; one for each user */
-
-/* --- patterns: discovery-pattern.c ---------------------------------------------------------- */
-
-struct pattern {
-	const char *kind; /* NULL: never an instance, nor is anything below it */
-	const char *component[3];
-	bool limit_on_parent;
-	bool escaped; /* the name is escaped as systemd does */
-};
-
-enum match_result {
-	MATCH_NONE,
-	MATCH_IGNORED,
-	MATCH_INSTANCE
-};
-
-struct match {
-	const struct pattern *pattern;
-	size_t end;       /* the instance's cgroup is path[0..end) */
-	size_t limit_end; /* the cgroup that holds the limits, or 0 */
-	char name[NAME_MAX + 1];
-};
-
-/* Finds the outermost match in a path below the mount, "/a/b/c". */
-enum match_result pattern_match(const char *path, struct match *ret);
 
 /* --- places: discovery-place.c -------------------------------------------------------------- */
 
@@ -107,34 +84,18 @@ bool custom_cgroup(char *path, const char *monitor_path);
 
 /* --- processes: discovery-proc.c ------------------------------------------------------------ */
 
-struct process {
-	pid_t pid, ppid, inner_pid;
-	uid_t euid;
-	uint64_t starttime_ticks;
-};
-
-int process_read(const struct discovery *d, pid_t pid, struct process *ret);
+static inline int process_read(const struct discovery *d, pid_t pid, struct process *ret);
 bool process_alive(const struct discovery *d, pid_t pid, uint64_t starttime_ticks);
-/* Paths of one controller, or of all with CONTROLLER_NONE; the caller frees them. */
-int process_cgroups(
+static inline int process_cgroups(
 	const struct discovery *d, pid_t pid, enum controller only, char *paths[CONTROLLER_COUNT]);
-void free_paths(char *paths[CONTROLLER_COUNT]);
 /*
  * Looks for init in the place's cgroup and up to two levels below. *ret_sure is false when it is
  * no pid 1 and so may be a process that was attached. -ESRCH: there is none.
  */
 int init_find(
 	const struct discovery *d, const struct place *p, struct process *ret, bool *ret_sure);
-/* A path relative to a controller's mount, for openat(2): "." for "/". */
-const char *below_mount(const char *path);
 
 /* --- command sockets: discovery-socket.c ---------------------------------------------------- */
-
-struct listener {
-	uint64_t inode;
-	char *name; /* without the "@": "LXCPATH/NAME/command" or "lxc/HASH/command" */
-	bool held;  /* by a place */
-};
 
 struct stranger {
 	uint64_t inode;
@@ -147,9 +108,8 @@ struct stranger {
 	uint64_t asked;
 };
 
-/* Reads the listening command sockets, sorted by inode. */
-int listeners_read(struct discovery *d);
-void listeners_free(struct discovery *d);
+/* Reads the listening command sockets. */
+int listeners_refresh(struct discovery *d);
 /* From the last reading of this tick. */
 struct listener *listener_find(struct discovery *d, uint64_t inode);
 /* The command socket that a process holds: the one that goes with the cgroup's name, else any. */
@@ -157,8 +117,6 @@ struct listener *monitor_listener(struct discovery *d, pid_t monitor, const char
 /* Name and lxcpath of a socket. -ENOENT: it is hashed and no known name fits. */
 int listener_name(struct discovery *d, const struct listener *l, const char *cgroup_name,
 	char **ret_lxcpath, char **ret_name);
-uint64_t socket_hash(const char *lxcpath, const char *name);
-bool socket_is_hashed(const char *socket_name, uint64_t *ret_hash);
 /* Who listens on an abstract socket, without waiting. */
 int listener_uid(const char *socket_name, uid_t *ret);
 
@@ -224,9 +182,7 @@ struct discovery {
 	enum controller scan; /* the hierarchy that is walked and watched */
 	bool live;            /* proc_root is the running kernel's */
 	int proc_fd, epoll_fd, timer_fd, inotify_fd;
-	char boot_id[64];
-	uint64_t btime_ns;
-	uint64_t ticks_per_s;
+	struct boot boot;
 
 	struct watch *watches; /* by wd */
 	size_t watches_n, watches_cap;
@@ -234,8 +190,7 @@ struct discovery {
 
 	struct place **places; /* by path */
 	size_t places_n, places_cap;
-	struct listener *listeners;
-	size_t listeners_n, listeners_cap;
+	struct listeners listeners;
 	bool listeners_fresh;
 	struct stranger *strangers;
 	size_t strangers_n;
@@ -248,3 +203,14 @@ struct discovery {
 	struct discovery_status status;
 	struct complaint untrusted, full, unsaved;
 };
+
+static inline int process_read(const struct discovery *d, pid_t pid, struct process *ret)
+{
+	return proc_read_process(d->proc_fd, pid, ret);
+}
+
+static inline int process_cgroups(
+	const struct discovery *d, pid_t pid, enum controller only, char *paths[CONTROLLER_COUNT])
+{
+	return proc_read_cgroups(d->proc_fd, d->h, pid, only, paths);
+}

@@ -246,15 +246,6 @@ static bool shares_network(const struct discovery *d, pid_t init)
 	       strcmp(theirs, ours) == 0;
 }
 
-static uint64_t make_run(const struct discovery *d, const struct process *init, uint64_t inode)
-{
-	uint64_t run = fnv64(FNV64_START, d->boot_id, strlen(d->boot_id));
-
-	run = fnv64(run, &init->starttime_ticks, sizeof(init->starttime_ticks));
-	run = fnv64(run, &inode, sizeof(inode));
-	return run ? run : 1;
-}
-
 static int set_run(const struct discovery *d, const struct place *p, const struct process *init,
 	struct identity *id)
 {
@@ -265,9 +256,8 @@ static int set_run(const struct discovery *d, const struct place *p, const struc
 		return -errno;
 	id->init = init->pid;
 	id->init_starttime_ticks = ticks;
-	id->start_time_ns = d->btime_ns + ticks / d->ticks_per_s * NSEC_PER_SEC +
-			    ticks % d->ticks_per_s * NSEC_PER_SEC / d->ticks_per_s;
-	id->run = make_run(d, init, st.st_ino);
+	id->start_time_ns = boot_ticks_to_ns(&d->boot, ticks);
+	id->run = boot_run(&d->boot, ticks, st.st_ino);
 	id->network_shared = shares_network(d, init->pid);
 	return 0;
 }

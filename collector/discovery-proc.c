@@ -2,144 +2,16 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "../lib/parse.h"
 #include "discovery-internal.h"
 
 #define CLIMB_MAX 64 /* generations from a process to init */
 #define BELOW_MAX 64 /* cgroups below an instance that are looked at for init */
 
-const char *below_mount(const char *path)
-{
-	while (*path == '/')
-		path++;
-	return *path ? path : ".";
-}
-
-/* Reads /proc/PID/name into buf, which it ends with NUL; the length or a negative errno. */
-static ssize_t read_proc(
-	const struct discovery *d, pid_t pid, const char *name, char *buf, size_t size)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "%ld/%s", (long)pid, name);
-	return read_file_at(d->proc_fd, path, buf, size);
-}
-
-static int read_starttime(const struct discovery *d, pid_t pid, uint64_t *ret)
-{
-	struct proc_stat stat;
-	char buf[1024];
-	ssize_t n = read_proc(d, pid, "stat", buf, sizeof(buf));
-	int r;
-
-	if (n < 0)
-		return (int)n;
-	r = parse_proc_stat(buf, (size_t)n, &stat);
-	if (r < 0)
-		return r;
-	if (stat.state == 'Z' || stat.state == 'X')
-		return -ESRCH;
-	*ret = stat.starttime_ticks;
-	return 0;
-}
-
-int process_read(const struct discovery *d, pid_t pid, struct process *ret)
-{
-	struct proc_status status;
-	char buf[8192];
-	ssize_t n = read_proc(d, pid, "status", buf, sizeof(buf));
-	int r;
-
-	if (n < 0)
-		return (int)n;
-	r = parse_proc_status(buf, (size_t)n, &status);
-	if (r < 0)
-		return r;
-	*ret = (struct process){
-		.pid = pid,
-		.ppid = status.ppid,
-		.inner_pid = status.inner_pid,
-		.euid = status.euid,
-	};
-	return read_starttime(d, pid, &ret->starttime_ticks);
-}
-
 bool process_alive(const struct discovery *d, pid_t pid, uint64_t starttime_ticks)
 {
 	uint64_t now;
 
-	return read_starttime(d, pid, &now) == 0 && now == starttime_ticks;
-}
-
-/* --- /proc/PID/cgroup ------------------------------------------------------------------------ */
-
-struct cgroup_search {
-	const struct hierarchies *h;
-	enum controller only;
-	char **paths;
-};
-
-static bool list_has(const char *list, size_t len, const char *word)
-{
-	size_t n = strlen(word);
-
-	while (len) {
-		const char *comma = memchr(list, ',', len);
-		size_t part = comma ? (size_t)(comma - list) : len;
-
-		if (part == n && memcmp(list, word, n) == 0)
-			return true;
-		list += MIN(part + 1, len);
-		len -= MIN(part + 1, len);
-	}
-	return false;
-}
-
-static int cgroup_line(void *data, const struct proc_cgroup *entry)
-{
-	struct cgroup_search *s = data;
-
-	for (enum controller c = CONTROLLER_CPU; c < CONTROLLER_COUNT; c++) {
-		int version = s->h->controller[c].version;
-		const char *name =
-			c == CONTROLLER_SYSTEMD ? "name=systemd" : controller_name(c, version);
-
-		if (!version || s->paths[c] || (s->only != CONTROLLER_NONE && s->only != c))
-			continue;
-		if (version == 2 ? entry->controllers_len > 0
-				 : !list_has(entry->controllers, entry->controllers_len, name))
-			continue;
-		s->paths[c] = strndup(entry->path, entry->path_len);
-		if (!s->paths[c])
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-void free_paths(char *paths[CONTROLLER_COUNT])
-{
-	for (size_t c = 0; c < CONTROLLER_COUNT; c++) {
-		free(paths[c]);
-		paths[c] = NULL;
-	}
-}
-
-int process_cgroups(
-	const struct discovery *d, pid_t pid, enum controller only, char *paths[CONTROLLER_COUNT])
-{
-	struct cgroup_search search = {d->h, only, paths};
-	char buf[32768];
-	ssize_t n = read_proc(d, pid, "cgroup", buf, sizeof(buf));
-	int r;
-
-	for (size_t c = 0; c < CONTROLLER_COUNT; c++)
-		paths[c] = NULL;
-	if (n < 0)
-		return (int)n;
-	r = parse_proc_cgroup(buf, (size_t)n, cgroup_line, &search);
-	if (r < 0)
-		free_paths(paths);
-	return r;
+	return proc_read_starttime(d->proc_fd, pid, &now) == 0 && now == starttime_ticks;
 }
 
 /* --- init ------------------------------------------------------------------------------------ */

@@ -54,7 +54,7 @@ static void later(struct stranger *s, uint64_t now)
 	s->failures++;
 }
 
-/* After listeners_read(): forgets what is gone or known, and notes what is new. */
+/* After listeners_refresh(): forgets what is gone or known, and notes what is new. */
 void strangers_update(struct discovery *d, uint64_t now)
 {
 	size_t n = 0;
@@ -68,8 +68,8 @@ void strangers_update(struct discovery *d, uint64_t now)
 	}
 	if (!d->strangers)
 		d->strangers = calloc(STRANGERS_MAX, sizeof(d->strangers[0]));
-	for (size_t i = 0; d->strangers && i < d->listeners_n; i++) {
-		struct listener *l = &d->listeners[i];
+	for (size_t i = 0; d->strangers && i < d->listeners.n; i++) {
+		struct listener *l = &d->listeners.list[i];
 		struct stranger *s = l->held ? NULL : stranger_find(d, l->inode);
 
 		if (!l->held && !s && d->strangers_n < STRANGERS_MAX) {
@@ -139,8 +139,8 @@ void strangers_run(struct discovery *d, uint64_t now)
 static struct place *place_of(
 	struct discovery *d, char *paths[CONTROLLER_COUNT], char *monitor_paths[CONTROLLER_COUNT])
 {
-	static const enum controller order[] = {CONTROLLER_NONE, CONTROLLER_MEMORY, CONTROLLER_PIDS,
-		CONTROLLER_CPUACCT, CONTROLLER_CPU, CONTROLLER_SYSTEMD, CONTROLLER_UNIFIED};
+	/* The first stands for the one that is walked. */
+	static const enum controller order[] = {CONTROLLER_NONE, HIERARCHY_ORDER};
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
 		enum controller c = i ? order[i] : d->scan;

@@ -15,39 +15,6 @@
 
 /* --- making ----------------------------------------------------------------------------------- */
 
-/* The first that is mounted: an empty cgroup2 beside v1 comes last, LXC may not use it. */
-static enum controller choose_hierarchy(const struct hierarchies *h)
-{
-	static const enum controller order[] = {CONTROLLER_MEMORY, CONTROLLER_PIDS,
-		CONTROLLER_CPUACCT, CONTROLLER_CPU, CONTROLLER_SYSTEMD, CONTROLLER_UNIFIED};
-
-	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
-		if (h->controller[order[i]].version)
-			return order[i];
-	}
-	return CONTROLLER_NONE;
-}
-
-static int read_boot(struct discovery *d, struct error *err)
-{
-	_cleanup_free_ char *stat = NULL;
-	uint64_t btime;
-	size_t len;
-	ssize_t n = read_file_at(
-		d->proc_fd, "sys/kernel/random/boot_id", d->boot_id, sizeof(d->boot_id));
-	int r = read_file_alloc(d->proc_fd, "stat", 4 << 20, &stat, &len);
-
-	if (r >= 0)
-		r = parse_btime(stat, len, &btime);
-	if (n < 0 || r < 0)
-		return error_set(err, n < 0 ? (int)n : r,
-			"cannot read the boot's time and number below %s", d->config->proc_root);
-	d->boot_id[strcspn(d->boot_id, "\n")] = '\0';
-	d->btime_ns = btime * NSEC_PER_SEC;
-	d->ticks_per_s = (uint64_t)sysconf(_SC_CLK_TCK);
-	return 0;
-}
-
 static int open_all(struct discovery *d, struct error *err)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = &d->timer_fd};
@@ -85,7 +52,7 @@ int discovery_new(const struct config *config, const struct hierarchies *h, stru
 		.index = index,
 		.ops = *ops,
 		.data = data,
-		.scan = choose_hierarchy(h),
+		.scan = hierarchies_leading(h),
 		.live = strcmp(config->proc_root, "/proc") == 0,
 		.proc_fd = -1,
 		.epoll_fd = -1,
@@ -94,10 +61,12 @@ int discovery_new(const struct config *config, const struct hierarchies *h, stru
 	if (d->scan == CONTROLLER_NONE)
 		return error_set(err, -ENOENT, "no cgroup hierarchy to look for instances in");
 	r = open_all(d, err);
-	if (r >= 0)
-		r = read_boot(d, err);
 	if (r < 0)
 		return r;
+	r = boot_read(d->proc_fd, &d->boot);
+	if (r < 0)
+		return error_set(err, r, "cannot read the boot's time and number below %s",
+			config->proc_root);
 	arm_timer(d, 0);
 	*ret = TAKE_PTR(d);
 	return 0;
@@ -114,7 +83,7 @@ void discovery_free(struct discovery *d)
 		place_remove(d, d->places[d->places_n - 1]);
 	free(d->places);
 	strangers_free(d);
-	listeners_free(d);
+	listeners_free(&d->listeners);
 	tree_close(d);
 	close_fd(d->timer_fd);
 	close_fd(d->epoll_fd);
@@ -166,7 +135,7 @@ static void reconcile(struct discovery *d, uint64_t now)
 	d->status.reconciles++;
 	tree_scan(d, now);
 	check_places(d, now);
-	(void)listeners_read(d);
+	(void)listeners_refresh(d);
 	strangers_update(d, now);
 	d->reconcile_ns = now + d->config->reconcile_ns;
 }

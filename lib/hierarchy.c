@@ -124,6 +124,17 @@ int hierarchies_read(
 	return r < 0 ? r : hierarchies_done(TAKE_PTR(h), cgroup_root, ret, err);
 }
 
+enum controller hierarchies_leading(const struct hierarchies *h)
+{
+	static const enum controller order[] = {HIERARCHY_ORDER};
+
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		if (h->controller[order[i]].version)
+			return order[i];
+	}
+	return CONTROLLER_NONE;
+}
+
 void hierarchies_free(struct hierarchies *h)
 {
 	if (!h)

@@ -37,3 +37,10 @@ int hierarchies_add_mounts(struct hierarchies *h, const char *cgroup_root, const
 /* Fills *ret and returns 0 when any controller is mounted; else frees h. */
 int hierarchies_done(struct hierarchies *h, const char *cgroup_root, struct hierarchies **ret,
 	struct error *err);
+
+/* Where instances are looked for: an empty cgroup2 beside v1 comes last, LXC may not use it. */
+#define HIERARCHY_ORDER                                                                            \
+	CONTROLLER_MEMORY, CONTROLLER_PIDS, CONTROLLER_CPUACCT, CONTROLLER_CPU,                    \
+		CONTROLLER_SYSTEMD, CONTROLLER_UNIFIED
+/* The first of these that is mounted, or CONTROLLER_NONE. */
+enum controller hierarchies_leading(const struct hierarchies *h);

@@ -120,6 +120,13 @@ const char *scope_name(enum metric_scope scope)
 	return names[scope];
 }
 
+bool metric_stands_at_end(const struct metric *m, const struct metric_source *s)
+{
+	if (m->kind == KIND_LIMIT)
+		return s->type == SOURCE_FILE || s->derive;
+	return s->type == SOURCE_FILE && (m->kind == KIND_COUNTER || m->peak);
+}
+
 const char *controller_name(enum controller c, int version)
 {
 	static const char *const names[] = {

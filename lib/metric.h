@@ -106,6 +106,7 @@ struct metric {
 	enum metric_scope scope;
 	const char *ds; /* RRD data source, at most 19 characters, frozen; NULL: not stored */
 	const char *help;
+	bool peak; /* a gauge that the kernel only raises: its last value is the run's highest */
 	struct metric_source v1, v2;
 };
 
@@ -117,6 +118,12 @@ const struct metric *metric_at(enum metric_scope scope, size_t slot);
 const struct metric *metric_by_id(unsigned int id);    /* NULL when there is none */
 const struct metric *metric_by_name(const char *name); /* NULL when there is none */
 size_t metric_slot(unsigned int id);                   /* slot within its scope */
+
+/*
+ * Whether the value says something about a run when it has ended: the kernel's counters, limits
+ * and peaks. What the collector adds up or derives over time only it can tell.
+ */
+bool metric_stands_at_end(const struct metric *m, const struct metric_source *s);
 
 #define for_each_metric(scope, slot, m)                                                            \
 	for (size_t slot = 0; slot < metric_count(scope) && ((m) = metric_at(scope, slot)); slot++)

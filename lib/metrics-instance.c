@@ -227,6 +227,7 @@ const struct metric metrics_instance[] = {
 		.kind = KIND_GAUGE,
 		.scope = SCOPE_INSTANCE,
 		.help = "Highest memory_usage_bytes of this run, as the kernel saw it.",
+		.peak = true,
 		.v1 = {CGROUP_FILE(MEMORY, "memory.max_usage_in_bytes", NUMBER, NULL, 1)},
 		.v2 = {CGROUP_FILE(MEMORY, "memory.peak", NUMBER, NULL, 1)},
 	},

@@ -2,99 +2,202 @@
 #include "spool.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
-static int open_spool(const char *run_dir, bool make)
-{
-	_cleanup_free_ char *path = format_string("%s/spool", run_dir);
-	int fd;
+#include "value.h"
 
-	if (!path)
-		return -ENOMEM;
-	if (make && mkdir(path, 0700) < 0 && errno != EEXIST)
+#define DIRECTORY    "spool"
+#define INIT         "init."             /* links */
+#define TORN_MAX_NS  (60 * NSEC_PER_SEC) /* a hook that takes so long was killed */
+#define RUN_DIR_MODE 0755                /* when systemd has not made it; its files say more */
+
+static char *spool_path(const char *run_dir, const char *prefix, const char *name)
+{
+	return strchr(name, '/') ? NULL
+				 : format_string("%s/" DIRECTORY "/%s%s", run_dir, prefix, name);
+}
+
+static DIR *open_spool(const char *run_dir)
+{
+	_cleanup_free_ char *path = spool_path(run_dir, "", "");
+
+	return path ? opendir(path) : NULL;
+}
+
+static int make_spool(const char *run_dir)
+{
+	_cleanup_free_ char *path = spool_path(run_dir, "", "");
+	int r = path ? make_directories(run_dir, RUN_DIR_MODE) : -ENOMEM;
+
+	return r < 0 ? r : make_directories(path, 0700);
+}
+
+/* -EDQUOT when it is full, -ENOENT when there is none. */
+static int has_room(const char *run_dir)
+{
+	_cleanup_closedir_ DIR *dir = open_spool(run_dir);
+	size_t n = 0;
+
+	if (!dir)
 		return -errno;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	return fd < 0 ? -errno : fd;
+	while (readdir(dir))
+		n++;
+	return n < SPOOL_MAX + 2 ? 0 : -EDQUOT; /* "." and ".." */
 }
 
 int spool_put(const char *run_dir, const char *name, const json_t *record)
 {
+	_cleanup_free_ char *path = spool_path(run_dir, "", name);
+	_cleanup_free_ char *new_path = spool_path(run_dir, ".", name);
 	_cleanup_free_ char *text = json_dumps(record, JSON_COMPACT);
-	_cleanup_free_ char *new_name = format_string(".%s", name);
-	_cleanup_close_ int dir = open_spool(run_dir, true), fd = -1;
-	int r;
+	struct iovec part = {text, text ? strlen(text) : 0};
+	int r = has_room(run_dir);
 
-	if (!text || !new_name || dir < 0)
-		return dir < 0 ? dir : -ENOMEM;
-	fd = openat(dir, new_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	r = write_all(fd, text, strlen(text));
-	if (!r && renameat(dir, new_name, dir, name) < 0)
-		r = -errno;
-	if (r)
-		unlinkat(dir, new_name, 0);
-	return r;
+	if (!path || !new_path || !text)
+		return -EINVAL;
+	if (part.iov_len > SPOOL_RECORD_MAX)
+		return -EMSGSIZE;
+	if (r == -ENOENT)
+		r = make_spool(run_dir);
+	return r < 0 ? r : replace_file_parts(path, new_path, &part, 1, 0600, false);
 }
 
 int spool_get(const char *run_dir, const char *name, json_t **ret)
 {
-	_cleanup_close_ int dir = open_spool(run_dir, false);
+	_cleanup_free_ char *path = spool_path(run_dir, "", name);
 	_cleanup_free_ char *text = NULL;
 	size_t len;
-	int r;
+	json_t *record;
+	int r = path ? read_file_alloc(AT_FDCWD, path, SPOOL_RECORD_MAX, &text, &len) : -EINVAL;
 
-	if (dir < 0)
-		return dir;
-	r = read_file_alloc(dir, name, SPOOL_RECORD_MAX, &text, &len);
 	if (r < 0)
 		return r == -EFBIG ? -EBADMSG : r;
-	*ret = json_loadb(text, len, 0, NULL);
-	if (json_is_object(*ret))
+	r = spool_parse(text, len, &record);
+	if (r == 0)
+		*ret = record;
+	return r;
+}
+
+int spool_parse(const char *buf, size_t len, json_t **ret)
+{
+	json_t *record = json_loadb(buf, len, JSON_REJECT_DUPLICATES, NULL);
+
+	if (json_is_object(record) &&
+		json_integer_value(json_object_get(record, "schema")) == SPOOL_SCHEMA &&
+		json_is_string(json_object_get(record, "type"))) {
+		*ret = record;
 		return 0;
-	json_decref(*ret);
-	*ret = NULL;
+	}
+	json_decref(record);
 	return -EBADMSG;
 }
 
+/* --- all records ------------------------------------------------------------------------------ */
+
 struct entry {
-	struct timespec time;
-	char name[64];
+	uint64_t time_ns;
+	char name[32]; /* "destroy." and 16 digits are the longest */
 };
 
-static int by_time(const void *a, const void *b)
+static int in_order(const void *a, const void *b)
 {
-	const struct timespec *x = &((const struct entry *)a)->time,
-			      *y = &((const struct entry *)b)->time;
+	const struct entry *x = a, *y = b;
 
-	if (x->tv_sec != y->tv_sec)
-		return x->tv_sec < y->tv_sec ? -1 : 1;
-	return x->tv_nsec < y->tv_nsec ? -1 : x->tv_nsec > y->tv_nsec;
+	if (x->time_ns != y->time_ns)
+		return x->time_ns < y->time_ns ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static int has_start(int dir, const char *run)
+{
+	static const char *const types[] = {"live", "start", "live"}; /* it may be renamed now */
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "%s.%s", types[i], run);
+		if (faccessat(dir, name, F_OK, 0) == 0)
+			return 1;
+		if (errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
+int spool_has_start(const char *run_dir, uint64_t run)
+{
+	_cleanup_closedir_ DIR *dir = open_spool(run_dir);
+	char text[17];
+
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	snprintf(text, sizeof(text), "%016" PRIx64, run);
+	return has_start(dirfd(dir), text);
+}
+
+/* "init.PID": the record that it points to is gone. */
+static bool points_nowhere(int dir, const char *name)
+{
+	char run[32];
+	ssize_t n = readlinkat(dir, name, run, sizeof(run) - 1);
+
+	if (n < 0)
+		return false;
+	run[n] = '\0';
+	return has_start(dir, run) == 0;
+}
+
+/* True for a record; sweeps up what hooks that were killed have left. */
+static bool is_record(int dir, const char *name, uint64_t now, struct entry *ret)
+{
+	struct stat st;
+
+	if (strncmp(name, INIT, strlen(INIT)) == 0) {
+		if (points_nowhere(dir, name))
+			unlinkat(dir, name, 0);
+		return false;
+	}
+	if (strlen(name) >= sizeof(ret->name) || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		S_ISDIR(st.st_mode))
+		return false;
+	ret->time_ns = (uint64_t)st.st_mtim.tv_sec * NSEC_PER_SEC + (uint64_t)st.st_mtim.tv_nsec;
+	if (name[0] == '.') {
+		if (ret->time_ns + TORN_MAX_NS < now)
+			unlinkat(dir, name, 0);
+		return false;
+	}
+	strcpy(ret->name, name);
+	return true;
 }
 
 int spool_each(const char *run_dir, int (*call)(void *data, const char *name), void *data)
 {
-	_cleanup_free_ struct entry *entries = calloc(SPOOL_MAX, sizeof(*entries));
-	_cleanup_closedir_ DIR *dir = NULL;
-	int fd = open_spool(run_dir, false), r = 0;
-	size_t n = 0;
+	_cleanup_closedir_ DIR *dir = open_spool(run_dir);
+	_cleanup_free_ struct entry *entries = NULL;
+	const struct dirent *d;
+	uint64_t now = now_ns(CLOCK_REALTIME);
+	size_t n = 0, cap = 0;
+	int r = 0;
 
-	if (fd < 0)
-		return fd == -ENOENT ? 0 : fd;
-	dir = fdopendir(fd);
-	if (!dir || !entries)
-		return -ENOMEM;
-	for (struct dirent *e; n < SPOOL_MAX && (e = readdir(dir));) {
-		struct stat st;
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while ((d = readdir(dir))) {
+		if (n == cap) {
+			struct entry *bigger =
+				reallocarray(entries, cap ? 2 * cap : 64, sizeof(*entries));
 
-		if (e->d_name[0] == '.' || strlen(e->d_name) >= sizeof(entries->name) ||
-			fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		entries[n].time = st.st_mtim;
-		strcpy(entries[n++].name, e->d_name);
+			if (!bigger)
+				return -ENOMEM;
+			entries = bigger;
+			cap = cap ? 2 * cap : 64;
+		}
+		n += is_record(dirfd(dir), d->d_name, now, &entries[n]);
 	}
-	qsort(entries, n, sizeof(*entries), by_time);
+	if (n)
+		qsort(entries, n, sizeof(*entries), in_order);
 	for (size_t i = 0; i < n && !r; i++)
 		r = call(data, entries[i].name);
 	return r;
@@ -102,14 +205,51 @@ int spool_each(const char *run_dir, int (*call)(void *data, const char *name), v
 
 int spool_remove(const char *run_dir, const char *name)
 {
-	_cleanup_close_ int dir = open_spool(run_dir, false);
+	_cleanup_free_ char *path = spool_path(run_dir, "", name);
 
-	return dir < 0 ? dir : unlinkat(dir, name, 0) < 0 ? -errno : 0;
+	if (!path)
+		return -EINVAL;
+	return unlink(path) < 0 ? -errno : 0;
 }
 
 int spool_rename(const char *run_dir, const char *from, const char *to)
 {
-	_cleanup_close_ int dir = open_spool(run_dir, false);
+	_cleanup_free_ char *old = spool_path(run_dir, "", from);
+	_cleanup_free_ char *new = spool_path(run_dir, "", to);
 
-	return dir < 0 ? dir : renameat(dir, from, dir, to) < 0 ? -errno : 0;
+	if (!old || !new)
+		return -EINVAL;
+	return rename(old, new) < 0 ? -errno : 0;
+}
+
+/* --- init ------------------------------------------------------------------------------------- */
+
+int spool_note_init(const char *run_dir, pid_t init, uint64_t run)
+{
+	_cleanup_free_ char *name = format_string(INIT "%ld", (long)init);
+	_cleanup_free_ char *path = name ? spool_path(run_dir, "", name) : NULL;
+	_cleanup_free_ char *new_path = name ? spool_path(run_dir, ".", name) : NULL;
+	char target[17];
+
+	if (!path || !new_path)
+		return -ENOMEM;
+	snprintf(target, sizeof(target), "%016" PRIx64, run);
+	if (symlink(target, new_path) < 0 &&
+		(errno != EEXIST || unlink(new_path) < 0 || symlink(target, new_path) < 0))
+		return -errno;
+	return rename(new_path, path) < 0 ? -errno : 0;
+}
+
+int spool_init_run(const char *run_dir, pid_t init, uint64_t *ret)
+{
+	_cleanup_free_ char *name = format_string(INIT "%ld", (long)init);
+	_cleanup_free_ char *path = name ? spool_path(run_dir, "", name) : NULL;
+	char target[17], *end;
+	ssize_t n = path ? readlink(path, target, sizeof(target) - 1) : -1;
+
+	if (n < 0)
+		return path ? -errno : -ENOMEM;
+	target[n] = '\0';
+	*ret = strtoull(target, &end, 16);
+	return n == 16 && !*end ? 0 : -EBADMSG;
 }

@@ -12,9 +12,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "../../collector/below.h"
 #include "../../collector/discovery.h"
 #include "../../collector/sampler.h"
+#include "../../lib/below.h"
 
 #define PAUSE_MS 2
 

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../../collector/below.h"
 #include "../../collector/discovery.h"
 #include "../../collector/sampler-internal.h"
+#include "../../lib/below.h"
 
 /*
  * A fixture tree, or a temporary copy that a test may change, measured by the real parts:
@@ -151,7 +151,7 @@ static int tree_teardown(void **state)
 	return 0;
 }
 
-static void tree_cycle(struct tree *t)
+static inline void tree_cycle(struct tree *t)
 {
 	struct cycle_facts facts = {.time_ns = TREE_TIME_NS};
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-#include "../lib/instance.h"
-#include "../lib/util.h"
 #include "hierarchy.h"
+#include "instance.h"
+#include "util.h"
 
 /*
  * What cgroups below an instance's own count: v1 charges an OOM kill to the cgroup of the victim

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "pattern.h"
+
 #include <string.h>
 
-#include "discovery-internal.h"
+#include "util.h"
 
 /*
  * How cgroups of instances are named: '*' is the name, '#' a number, the rest literal. Any number

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../lib/metric.h"
-#include "../lib/parse.h"
-#include "../lib/plan.h"
+#include "metric.h"
+#include "parse.h"
+#include "plan.h"
 
 #define ROWS_MAX    4
 #define COUNTED_MAX (ROWS_MAX * 4 * BELOW_CGROUPS_MAX)
