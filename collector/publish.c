@@ -99,7 +99,7 @@ static void refresh_texts(struct sampler *s, struct instance *in)
 	memcpy(in->limits_text_of, in->limit_path, sizeof(in->limit_path));
 }
 
-static void add_instance(struct sampler *s, struct instance *in)
+void publish_instance(struct sampler *s, struct instance *in)
 {
 	const struct identity *id = in->id;
 	struct snapshot_row row = {
@@ -156,7 +156,7 @@ static void add_filesystems(struct sampler *s)
 	}
 }
 
-static void add_rows(struct sampler *s)
+static void add_other_rows(struct sampler *s)
 {
 	struct snapshot_row host = {
 		.run = s->boot_hash,
@@ -164,9 +164,6 @@ static void add_rows(struct sampler *s)
 	};
 
 	add_row(s, SCOPE_HOST, &host, s->host.now);
-	for (size_t i = 0; i < s->n_instances; i++)
-		if (!s->instances[i]->gone)
-			add_instance(s, s->instances[i]);
 	for (size_t i = 0; i < s->n_instances; i++)
 		if (!s->instances[i]->gone)
 			add_interfaces(s, s->instances[i]);
@@ -207,7 +204,14 @@ static void commit_ring(struct sampler *s)
 	grow_ring(s, st.pending_bytes);
 }
 
-void publish_cycle(struct sampler *s)
+void publish_begin(struct sampler *s)
+{
+	snapshot_builder_reset(s->builder);
+	if (s->ring && ring_begin(s->ring, s->time_ns, s->monotonic_ns, s->interval_ns) < 0)
+		s->lost++;
+}
+
+void publish_end(struct sampler *s)
 {
 	struct snapshot_info info = {
 		.time_ns = s->time_ns,
@@ -216,10 +220,7 @@ void publish_cycle(struct sampler *s)
 	};
 	int r;
 
-	snapshot_builder_reset(s->builder);
-	if (s->ring && ring_begin(s->ring, s->time_ns, s->monotonic_ns, s->interval_ns) < 0)
-		s->lost++;
-	add_rows(s);
+	add_other_rows(s);
 	if (s->ring)
 		commit_ring(s);
 	info.sequence = s->sequence;

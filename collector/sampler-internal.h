@@ -49,4 +49,8 @@ void totals_add(struct sampler *s);
 /* publish.c */
 int publish_init(struct sampler *s, const struct config *c, struct error *err);
 void publish_destroy(struct sampler *s);
-void publish_cycle(struct sampler *s);
+/* One cycle: begin, each instance right after its measurement, while it is in the CPU's caches,
+ * end. */
+void publish_begin(struct sampler *s);
+void publish_instance(struct sampler *s, struct instance *in);
+void publish_end(struct sampler *s);

@@ -395,14 +395,17 @@ void sampler_cycle(struct sampler *s)
 		.host_memory = host_get(&s->host, METRIC_HOST_MEMORY_TOTAL),
 	};
 	levels_begin(s->measure.levels);
+	publish_begin(s);
 	for (size_t i = 0; i < s->n_instances; i++) {
 		if (s->instances[i]->gone)
 			continue;
 		if (instance_measure(&s->measure, s->instances[i], &facts) == -ENODEV)
 			vanished = true;
+		else
+			publish_instance(s, s->instances[i]);
 	}
 	totals_add(s);
-	publish_cycle(s);
+	publish_end(s);
 	s->cycle_ns = now_ns(CLOCK_MONOTONIC) - s->monotonic_ns;
 	if (s->cycles == 2) {
 		snapshot_close(s->seed);

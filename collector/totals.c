@@ -42,7 +42,7 @@ static struct value committed(struct sampler *s, enum metric_id effective, enum 
 		if (v.state == VALUE_UNLIMITED)
 			(*ret_unlimited)++;
 		else if (limit >= 0 && in->level[limit])
-			level_commit(in->level[limit], limit, v.number);
+			level_commit(s->measure.levels, in->level[limit], limit, v.number);
 		else
 			outside += v.number;
 	}

@@ -188,7 +188,7 @@ void watch_probed(struct watch_list *l, struct watch *x, const struct walk_repor
 	if (x->facts.kind == ROOT_HOST || x->facts.kind == ROOT_SHARED) {
 		if (x->probes < YOUNG_PROBES)
 			x->probe_due_ns = now + YOUNG_NS;
-		else if (x->facts.kind == ROOT_SHARED && !speaks(l, x))
+		else if (x->facts.kind == ROOT_HOST || !speaks(l, x))
 			x->probe_due_ns = now + PAUSE_MAX_NS;
 	}
 	x->unsent = x->facts.kind != ROOT_HOST &&

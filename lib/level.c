@@ -23,7 +23,7 @@ struct level {
 	bool unknown[PLAN_LIMITS_MAX]; /* there is a file, but it could not be read */
 	bool watched;                  /* who writes its limits is told of by levels_changed() */
 	uint64_t changed_in;           /* what was read before this cycle no longer counts */
-	uint64_t committed[PLAN_LIMITS_MAX];
+	uint64_t committed[PLAN_LIMITS_MAX], committed_in; /* the cycle that they belong to */
 	struct level *next; /* all levels, deepest first only while summing */
 };
 
@@ -152,8 +152,6 @@ void level_put(struct levels *l, struct level *level)
 void levels_begin(struct levels *l)
 {
 	l->cycle++;
-	for (struct level *level = l->all; level; level = level->next)
-		memset(level->committed, 0, sizeof(level->committed));
 }
 
 void levels_changed(struct levels *l, enum controller c, const char *path)
@@ -286,8 +284,11 @@ struct value level_limit(struct levels *l, struct level *level, size_t limit, st
 	return smallest;
 }
 
-void level_commit(struct level *level, size_t limit, uint64_t number)
+void level_commit(struct levels *l, struct level *level, size_t limit, uint64_t number)
 {
+	if (level->committed_in != l->cycle)
+		memset(level->committed, 0, sizeof(level->committed));
+	level->committed_in = l->cycle;
 	level->committed[limit] += number;
 }
 
@@ -306,12 +307,16 @@ uint64_t levels_committed(struct levels *l, size_t limit)
 			uint64_t sum = level->committed[limit];
 			struct value own;
 
-			if (level->depth != depth || level->controller != c || sum == 0)
+			if (level->depth != depth || level->controller != c ||
+				level->committed_in != l->cycle || sum == 0)
 				continue;
 			own = own_limit(l, level, limit);
 			if (value_is_number(own))
 				sum = MIN(sum, own.number);
-			*(level->parent ? &level->parent->committed[limit] : &total) += sum;
+			if (level->parent)
+				level_commit(l, level->parent, limit, sum);
+			else
+				total += sum;
 		}
 	}
 	return total;

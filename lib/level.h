@@ -42,7 +42,7 @@ struct value level_limit(struct levels *l, struct level *level, size_t limit, st
 
 /* Committed: adds an instance's effective limit at its level, and later sums over the tree, no
  * level giving more to its parent than its own limit. */
-void level_commit(struct level *level, size_t limit, uint64_t number);
+void level_commit(struct levels *l, struct level *level, size_t limit, uint64_t number);
 uint64_t levels_committed(struct levels *l, size_t limit);
 
 uint64_t levels_files_read(const struct levels *l);
