@@ -3,9 +3,9 @@
 
 #include <jansson.h>
 
+#include "../lib/below.h"
 #include "../lib/config.h"
 #include "../lib/instance.h"
-#include "below.h"
 #include "hierarchy.h"
 
 /*

@@ -3,10 +3,10 @@
 
 #include <jansson.h>
 
+#include "../lib/below.h"
 #include "../lib/config.h"
 #include "../lib/index.h"
 #include "../lib/log.h"
-#include "below.h"
 #include "control.h"
 #include "discovery.h"
 #include "helper.h"
