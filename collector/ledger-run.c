@@ -184,7 +184,9 @@ static const char *final_values(const struct run *r, struct value *values)
 	if (!r->links || r->links_told < r->links || !r->link_values)
 		return "sample";
 	for_each_metric (SCOPE_INSTANCE, slot, m)
-		if (r->link_values[slot].state != VALUE_ABSENT)
+		if (r->link_values[slot].state != VALUE_ABSENT &&
+			(!value_is_number(values[slot]) ||
+				r->link_values[slot].number > values[slot].number))
 			values[slot] = r->link_values[slot];
 	return "link";
 }

@@ -223,12 +223,15 @@ found=$(cat "$spool"/start.* | jq -r .name | sort -u | grep -c ^storm)
 
 # --- nothing is left of loadcell: instances go on as before -------------------------------------
 
+# As by `loadcell hooks install` and its undoing: a link in a directory that the configuration includes.
 name=${prefix}boot2
-lxc_new "$name" "${hooks[@]}"
+mkdir "$work/conf.d"
+ln -s ../lxc.conf "$work/conf.d/loadcell.conf"
+lxc_new "$name" "lxc.include = $work/conf.d" "lxc.hook.stop = sh $work/witness"
 lxc_load "$name" 'while [ ! -e /etc/go ]; do sleep 0.2; done; rm /etc/go; reboot -f'
 lxc_start "$name"
 first=$(lxc_pid "$name")
-rm "$work/loadcell-hook" "$work/lxc.conf"
+rm "$work/loadcell-hook" "$work/lxc.conf" "$work/conf.d/loadcell.conf"
 mv "$conf" "$conf.away"
 touch "$lxcpath/$name/rootfs/etc/go"
 wait_for 20 'second=$(lxc_pid "$name"); [ -n "$second" ] && [ "$second" != "$first" ]' || fail "no reboot without the program"
