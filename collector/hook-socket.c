@@ -70,13 +70,19 @@ static bool sent_by_root(struct msghdr *message)
 	return false;
 }
 
+/* The type of a record, or type and number with a blank between: the record's name in the spool. */
 static bool is_wake_up(const char *text, size_t len)
 {
 	static const char *const types[] = {"start", "stop", "destroy"};
+	const char *blank = memchr(text, ' ', len);
+	size_t type_len = blank ? (size_t)(blank - text) : len;
 
+	for (size_t i = type_len + 1; i < len; i++)
+		if (!strchr("0123456789abcdef", text[i]) || !text[i])
+			return false;
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-		if (len == strlen(types[i]) && !memcmp(text, types[i], len))
-			return true;
+		if (type_len == strlen(types[i]) && !memcmp(text, types[i], type_len))
+			return !blank || type_len + 1 < len;
 	return false;
 }
 

@@ -17,5 +17,5 @@ DEFINE_CLEANUP(struct hook_socket *, hook_socket_free)
 int hook_socket_fd(const struct hook_socket *h);
 /* Takes a bounded number of datagrams, never waits. True when one of them was believed. */
 bool hook_socket_read(struct hook_socket *h);
-/* Datagrams that were not root's or not the name of a record's type. */
+/* Datagrams that were not root's or not the name of a record. */
 uint64_t hook_socket_refused(const struct hook_socket *h);

@@ -18,7 +18,7 @@ struct notices {
 	struct hook_socket *hooks;
 	bool called; /* by a hook that discovery has not looked for yet */
 	uint64_t reconcile_ns;
-	uint64_t links_lost, told_lost, told_refused;
+	uint64_t told_lost, told_refused;
 	struct complaint lost, refused;
 };
 
@@ -63,7 +63,9 @@ static void link_deleted(void *data, const struct deleted_link *link)
 		"time_ns", (json_int_t)now_ns(CLOCK_REALTIME));
 
 	for (size_t i = 0; i < NETDEV_COLUMNS; i++)
-		json_object_set_new(message, key[i], json_integer((json_int_t)link->column[i]));
+		if (value_is_number(link->column[i]))
+			json_object_set_new(
+				message, key[i], json_integer((json_int_t)link->column[i].number));
 	tell(data, message);
 }
 
@@ -95,7 +97,7 @@ void notices_handle(struct notices *n, const struct pollfd fds[NOTICES_POLL])
 	if (fds[0].revents)
 		alerts_readable(n->alerts, now_ns(CLOCK_MONOTONIC));
 	if (fds[1].revents)
-		n->links_lost += links_read(n->links, link_deleted, n);
+		links_read(n->links, now_ns(CLOCK_MONOTONIC));
 	if (fds[2].revents)
 		n->called |= hook_socket_read(n->hooks);
 }
@@ -107,7 +109,7 @@ void notices_status(const struct notices *n, struct notices_status *ret)
 	alerts_status(n->alerts, &alerts);
 	*ret = (struct notices_status){
 		.watches = alerts.watches,
-		.lost = alerts.lost + n->links_lost,
+		.lost = alerts.lost + links_lost(n->links),
 		.refused_datagrams = hook_socket_refused(n->hooks),
 	};
 }
@@ -118,7 +120,7 @@ static void complain_of_losses(struct notices *n)
 	uint64_t lost;
 
 	alerts_status(n->alerts, &alerts);
-	lost = alerts.lost + n->links_lost;
+	lost = alerts.lost + links_lost(n->links);
 	if (lost > n->told_lost)
 		services_error(n->s, &n->lost,
 			"a queue of the kernel's notifications ran over: an event, or the last "
@@ -133,7 +135,7 @@ static void complain_of_losses(struct notices *n)
 
 uint64_t notices_tick(struct notices *n, uint64_t now)
 {
-	uint64_t next = alerts_tick(n->alerts, now);
+	uint64_t next = MIN(alerts_tick(n->alerts, now), links_tick(n->links, now));
 
 	if (n->called && now >= n->reconcile_ns) {
 		discovery_reconcile_soon(n->s->discovery);
@@ -159,7 +161,7 @@ int notices_new(
 		return error_set(err, -ENOMEM, "not enough memory");
 	n->s = s;
 	if ((r = alerts_new(s->config, h, s->below, &alerts_ops, n, &n->alerts, err)) < 0 ||
-		(r = links_new(&n->links, err)) < 0 ||
+		(r = links_new(link_deleted, n, &n->links, err)) < 0 ||
 		(r = hook_socket_new(path, &n->hooks, err)) < 0)
 		return r;
 	*ret = TAKE_PTR(n);

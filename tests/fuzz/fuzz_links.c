@@ -6,12 +6,12 @@
 #include "collector/links.h"
 
 /* Any bytes as messages of rtnetlink, in a buffer of the exact size. */
-static void deleted(void *data, const struct deleted_link *link)
+static void told(void *data, const struct veth_message *m)
 {
 	size_t *left = data;
 
 	/* Each has a header, an index, a kind and counters. */
-	if (link->ifindex <= 0 || *left < 100)
+	if (m->ifindex <= 0 || *left < 100)
 		abort();
 	*left -= 100;
 }
@@ -26,6 +26,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!copy)
 		return 0;
 	memcpy(copy, data, size);
-	links_parse(copy, size, deleted, &left);
+	links_parse(copy, size, told, &left);
 	return 0;
 }

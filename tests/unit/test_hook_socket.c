@@ -66,7 +66,8 @@ static void only_root_may_send(void **state)
 /* As root a wake-up is believed; as anybody else it is not. */
 static void wake_ups(void **state)
 {
-	static const char *const types[] = {"start", "stop", "destroy"};
+	static const char *const types[] = {
+		"start", "stop", "destroy", "start 0d906fa0aa9d5d74", "destroy 17"};
 	struct fixture *f = *state;
 	bool root = geteuid() == 0;
 
@@ -75,7 +76,7 @@ static void wake_ups(void **state)
 		send_text(f, types[i], strlen(types[i]));
 		assert_int_equal(hook_socket_read(f->h), root);
 	}
-	assert_int_equal(hook_socket_refused(f->h), root ? 0 : 3);
+	assert_int_equal(hook_socket_refused(f->h), root ? 0 : ARRAY_SIZE(types));
 }
 
 static void garbage(void **state)
@@ -88,11 +89,15 @@ static void garbage(void **state)
 	send_text(f, "start\n", 6);
 	send_text(f, "star", 4);
 	send_text(f, "\0start", 6);
+	send_text(f, "start ", 6);
+	send_text(f, "start 17 18", 11);
+	send_text(f, "start ../web", 12);
+	send_text(f, "start 1\0", 8);
 	memset(big, 's', sizeof(big));
 	memcpy(big, "start", 5);
 	send_text(f, big, sizeof(big));
 	assert_false(hook_socket_read(f->h));
-	assert_int_equal(hook_socket_refused(f->h), 6);
+	assert_int_equal(hook_socket_refused(f->h), 10);
 }
 
 /* Neither a descriptor that is passed nor a full queue does any harm. */

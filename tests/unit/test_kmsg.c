@@ -96,6 +96,13 @@ static const struct pair {
 		KILLED "8824 (,task=b) total-vm:17772kB, anon-rss:7936kB, file-rss:6728kB, "
 		       "shmem-rss:0kB, UID:0 pgtables:72kB oom_score_adj:0",
 		8824, 7936 + 6728, ",task=b", "/loadcell-test.exp/in,task=x"},
+	/* 6.1, cgroup v2 */
+	{OOM_KILL "cpuset=lxc.payload.lc-153-alert,mems_allowed=0,oom_memcg=/lxc.payload."
+		  "lc-153-alert,task_memcg=/lxc.payload.lc-153-alert,task=a) total-vm:1kB,"
+		  "pid=322,uid=0",
+		KILLED "322 (a) total-vm:1kB) total-vm:67796kB, anon-rss:32408kB, file-rss:4kB, "
+		       "shmem-rss:1324kB, UID:0 pgtables:104kB oom_score_adj:0",
+		322, 32408 + 4 + 1324, "a) total-vm:1kB", "/lxc.payload.lc-153-alert"},
 };
 
 static void victims(void **state)
