@@ -368,7 +368,7 @@ int services_run(struct services *s, struct error *err)
 	s->helper[HELPER_WALK] = (struct helper){.program = "loadcelld-walk", .fd = -1};
 	s->helper[HELPER_LEDGER] = (struct helper){.program = "loadcelld-ledger", .fd = -1};
 	s->tell.helper = &s->helper[HELPER_LEDGER];
-	s->started_ns = now_ns(CLOCK_REALTIME);
+	s->started_ticks = now_ns(CLOCK_BOOTTIME) / (NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
 	s->flush_due_ns = now + s->config->flush_ns;
 	s->watchdog_due_ns = notify_watchdog_ns() ? now : 0;
 	/* What runs already is known before the first cycle. */

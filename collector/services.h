@@ -59,8 +59,8 @@ struct services {
 	size_t n_live, live_size;
 	struct tell tell;
 	struct complaint tell_complaint;
-	bool settled;        /* the ledger knows all that runs */
-	uint64_t started_ns; /* wall clock */
+	bool settled;           /* the ledger knows all that runs */
+	uint64_t started_ticks; /* since boot, as init's start time: finer than wall clock */
 	struct outside_facts facts;
 	uint64_t helper_cpu_ns[HELPERS], helper_rss[HELPERS], stuck[HELPERS];
 	struct outside_facts before; /* counters of helpers that ended */

@@ -55,8 +55,8 @@ static void tell_open(void *data, const struct identity *id)
 	struct services *s = data;
 	json_t *o = json_pack("{s:s, s:o, s:I, s:I, s:b, s:i, s:I}", "op", "open", "run",
 		hex(id->run), "index", (json_int_t)id->index, "start_ns",
-		(json_int_t)id->start_time_ns, "found", id->start_time_ns < s->started_ns, "init",
-		(int)id->init, "starttime", (json_int_t)id->init_starttime_ticks);
+		(json_int_t)id->start_time_ns, "found", id->init_starttime_ticks < s->started_ticks,
+		"init", (int)id->init, "starttime", (json_int_t)id->init_starttime_ticks);
 
 	set_text(o, "name", id->name);
 	set_text(o, "handle", id->handle);
