@@ -110,14 +110,19 @@ void run_take_links(struct run *r, const json_t *record)
 
 #define NETWORK "network_"
 
-/* A link's counters have the names of the instance's sums without this prefix. */
+/* A link's counters have the names of the instance's sums without this prefix; NULL: another row.
+ */
+static const char *link_key(const struct metric *m)
+{
+	return strncmp(m->name, NETWORK, strlen(NETWORK)) ? NULL : m->name + strlen(NETWORK);
+}
+
 static void add_link(struct value *values, const json_t *message)
 {
 	const struct metric *m;
 
 	for_each_metric (SCOPE_INSTANCE, slot, m) {
-		bool network = strncmp(m->name, NETWORK, strlen(NETWORK)) == 0;
-		const char *key = network ? m->name + strlen(NETWORK) : NULL;
+		const char *key = link_key(m);
 
 		if (key)
 			value_add(&values[slot],
@@ -174,6 +179,7 @@ static const char *final_values(const struct run *r, struct value *values)
 	const char *network = record_text(r->stop, "network");
 	size_t size = metric_count(SCOPE_INSTANCE) * sizeof(*values);
 	const struct metric *m;
+	bool whole = true;
 
 	memset(values, 0, size);
 	if (r->values)
@@ -183,12 +189,15 @@ static const char *final_values(const struct run *r, struct value *values)
 		return "hook";
 	if (!r->links || r->links_told < r->links || !r->link_values)
 		return "sample";
-	for_each_metric (SCOPE_INSTANCE, slot, m)
-		if (r->link_values[slot].state != VALUE_ABSENT &&
-			(!value_is_number(values[slot]) ||
-				r->link_values[slot].number > values[slot].number))
+	/* Each end of a veth tells only what it sent: a side that nobody told is the last sample's.
+	 */
+	for_each_metric (SCOPE_INSTANCE, slot, m) {
+		if (r->link_values[slot].state != VALUE_ABSENT)
 			values[slot] = r->link_values[slot];
-	return "link";
+		else if (link_key(m))
+			whole = false;
+	}
+	return whole ? "link" : "sample";
 }
 
 static void set_or_null(json_t *object, const char *key, json_t *value)
