@@ -71,8 +71,8 @@ struct measure {
 int measure_init(struct measure *m, const struct hierarchies *h, const char *proc_root,
 	size_t descriptors_max);
 void measure_destroy(struct measure *m);
-/* Looks at the root cgroup: which of the v1 I/O files counts on this kernel. Sticks once found; until
- * then each cycle looks again, as a first throttle rule may start the counting. */
+/* Looks at the root cgroup: which of the v1 I/O files counts on this kernel. Sticks once found;
+ * until then each cycle looks again, as a first throttle rule may start the counting. */
 void measure_choose_io(struct measure *m);
 
 /* Takes the identity. */
