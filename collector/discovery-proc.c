@@ -5,8 +5,9 @@
 #include "../lib/parse.h"
 #include "discovery-internal.h"
 
-#define CLIMB_MAX 64 /* generations from a process to init */
-#define BELOW_MAX 64 /* cgroups below an instance that are looked at for init */
+#define CLIMB_MAX     64 /* generations from a process to init */
+#define BELOW_MAX     64 /* cgroups below an instance that are looked at for init */
+#define PROC_FILE_MAX (1 << 20)
 
 const char *below_mount(const char *path)
 {
@@ -43,16 +44,29 @@ static int read_starttime(const struct discovery *d, pid_t pid, uint64_t *ret)
 	return 0;
 }
 
+/*
+ * A file whose length a container chooses: status lists up to 65,536 supplementary groups, cgroup a
+ * path of 4 KB for each hierarchy. Who has more than fits could not be seen.
+ */
+static int read_proc_all(
+	const struct discovery *d, pid_t pid, const char *file, char **ret, size_t *ret_len)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%ld/%s", (long)pid, file);
+	return read_file_alloc(d->proc_fd, path, PROC_FILE_MAX, ret, ret_len);
+}
+
 int process_read(const struct discovery *d, pid_t pid, struct process *ret)
 {
+	_cleanup_free_ char *buf = NULL;
 	struct proc_status status;
-	char buf[8192];
-	ssize_t n = read_proc(d, pid, "status", buf, sizeof(buf));
-	int r;
+	size_t len;
+	int r = read_proc_all(d, pid, "status", &buf, &len);
 
-	if (n < 0)
-		return (int)n;
-	r = parse_proc_status(buf, (size_t)n, &status);
+	if (r < 0)
+		return r;
+	r = parse_proc_status(buf, len, &status);
 	if (r < 0)
 		return r;
 	*ret = (struct process){
@@ -128,15 +142,15 @@ int process_cgroups(
 	const struct discovery *d, pid_t pid, enum controller only, char *paths[CONTROLLER_COUNT])
 {
 	struct cgroup_search search = {d->h, only, paths};
-	char buf[32768];
-	ssize_t n = read_proc(d, pid, "cgroup", buf, sizeof(buf));
-	int r;
+	_cleanup_free_ char *buf = NULL;
+	size_t len;
+	int r = read_proc_all(d, pid, "cgroup", &buf, &len);
 
 	for (size_t c = 0; c < CONTROLLER_COUNT; c++)
 		paths[c] = NULL;
-	if (n < 0)
-		return (int)n;
-	r = parse_proc_cgroup(buf, (size_t)n, cgroup_line, &search);
+	if (r < 0)
+		return r;
+	r = parse_proc_cgroup(buf, len, cgroup_line, &search);
 	if (r < 0)
 		free_paths(paths);
 	return r;
