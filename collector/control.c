@@ -73,7 +73,9 @@ size_t control_poll(const struct control *c, struct pollfd *fds)
 	fds[n++] = (struct pollfd){c->fd, POLLIN, 0};
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		if (c->client[i].fd >= 0)
-			fds[n++] = (struct pollfd){c->client[i].fd, POLLIN, 0};
+			/* One that waits for its flush has said all; only its end counts. */
+			fds[n++] = (struct pollfd){
+				c->client[i].fd, c->client[i].flush_id ? 0 : POLLIN, 0};
 	return n;
 }
 
@@ -140,9 +142,6 @@ static void read_client(struct services *s, struct client *client)
 
 	if (n < 0 && errno == EAGAIN)
 		return;
-	/* A client that waits for its flush may close its sending side. */
-	if (n == 0 && client->flush_id != 0)
-		return;
 	if (n <= 0) {
 		client->fd = close_fd(client->fd);
 		return;
@@ -150,7 +149,7 @@ static void read_client(struct services *s, struct client *client)
 	client->len += n;
 	client->request[client->len] = '\0';
 	end = strchr(client->request, '\n');
-	if (end && client->flush_id == 0) {
+	if (end) {
 		*end = '\0';
 		serve(s, client);
 	} else if (client->len == sizeof(client->request) - 1) {
@@ -174,8 +173,12 @@ void control_handle(struct control *c, struct services *s, const struct pollfd *
 		struct client *client = &c->client[i];
 
 		for (size_t k = 1; k < n && client->fd >= 0; k++)
-			if (fds[k].fd == client->fd && fds[k].revents)
-				read_client(s, client);
+			if (fds[k].fd != client->fd || !fds[k].revents)
+				continue;
+		if (client->flush_id != 0)
+			client->fd = close_fd(client->fd);
+		else
+			read_client(s, client);
 		if (client->fd >= 0)
 			finish_client(s, client, now);
 	}

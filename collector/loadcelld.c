@@ -140,6 +140,8 @@ static int load_index(const struct config *c, struct index **ret, struct error *
 
 static int run(struct services *s, struct error *err)
 {
+	/* Released last: a next collector finds no socket of ours that we then remove. */
+	_cleanup_close_ int run_lock = -1, data_lock = -1;
 	_cleanup_(hierarchies_free) struct hierarchies *h = NULL;
 	_cleanup_(sampler_free) struct sampler *sampler = NULL;
 	_cleanup_(index_free) struct index *index = NULL;
@@ -147,7 +149,6 @@ static int run(struct services *s, struct error *err)
 	_cleanup_(notices_free) struct notices *notices = NULL;
 	_cleanup_(discovery_free) struct discovery *discovery = NULL;
 	_cleanup_(control_free) struct control *control = NULL;
-	_cleanup_close_ int run_lock = -1, data_lock = -1;
 	_cleanup_free_ char *socket_path = config_run_path(s->config, "control.sock");
 	int r;
 

@@ -368,7 +368,7 @@ static void tell_services(struct sampler *s, bool vanished)
 	s->status.missed = s->missed;
 	s->status.instances = host_get(&s->host, METRIC_INSTANCES_RUNNING).number;
 	s->status.last_cycle_ns = s->cycle_ns;
-	s->status.last_time_ns = s->time_ns;
+	s->status.last_cycle_at_ns = s->monotonic_ns;
 	s->status.vanished |= vanished;
 	s->status.flush_early = ring.pending_bytes > ring.size / 2;
 	s->status.oldest_pending_ns = (ring.next_seq - ring.cursor_seq) * s->interval_ns;

@@ -56,8 +56,9 @@ void sampler_stop(struct sampler *s);
 int sampler_event_fd(const struct sampler *s);
 
 struct sampler_status {
-	uint64_t cycles, missed, instances, last_cycle_ns, last_time_ns;
-	bool vanished;    /* since events were last taken: reconcile soon */
+	uint64_t cycles, missed, instances, last_cycle_ns;
+	uint64_t last_cycle_at_ns; /* CLOCK_MONOTONIC */
+	bool vanished;             /* since events were last taken: reconcile soon */
 	bool flush_early; /* the ring is more than half full of what the store has not taken */
 	uint64_t oldest_pending_ns; /* age of the oldest sample not yet stored; 0: none */
 	char last_error[256];

@@ -186,11 +186,14 @@ static void feed_watchdog(struct services *s, uint64_t now)
 
 	if (s->watchdog_due_ns == 0 || now < s->watchdog_due_ns)
 		return;
-	s->watchdog_due_ns = now + notify_watchdog_ns();
 	sampler_status(s->sampler, false, &st);
-	if (now_ns(CLOCK_REALTIME) - st.last_time_ns < still_ns * s->config->interval_ns)
-		notify_send("WATCHDOG=1\nSTATUS=%" PRIu64 " instances, %" PRIu64 " cycles",
-			st.instances, st.cycles);
+	if (now - st.last_cycle_at_ns >= still_ns * s->config->interval_ns) {
+		s->watchdog_due_ns = now + NSEC_PER_SEC;
+		return;
+	}
+	s->watchdog_due_ns = now + notify_watchdog_ns();
+	notify_send("WATCHDOG=1\nSTATUS=%" PRIu64 " instances, %" PRIu64 " cycles", st.instances,
+		st.cycles);
 }
 
 /* Does what is due and returns when the next thing is. */

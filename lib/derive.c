@@ -41,11 +41,13 @@ struct value derive_cpu_limit(const struct derive_input *in)
 	struct value quota = now_of(in, METRIC_CPU_QUOTA);
 	struct value cpuset = now_of(in, METRIC_CPU_CPUSET);
 
-	/* A cpuset of all online CPUs limits nothing. */
-	if (value_is_number(cpuset) && value_is_number(in->host_cpus) &&
-		cpuset.number >= in->host_cpus.number)
-		cpuset = value_unlimited();
-	return value_min_limit(quota, cpuset);
+	struct value limit = value_min_limit(quota, cpuset);
+
+	/* All online CPUs, or more than there are, limit nothing. */
+	if (value_is_number(limit) && value_is_number(in->host_cpus) &&
+		limit.number >= in->host_cpus.number)
+		return value_unlimited();
+	return limit;
 }
 
 /* The limit that doors divide by: never above what the host has. */

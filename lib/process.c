@@ -6,9 +6,8 @@
 #include "parse.h"
 #include "value.h"
 
-#define STAT_MAX                                                                                   \
-	(4 << 20) /* /proc/stat has a line for each CPU and a number for each interrupt            \
-		   */
+#define STAT_MAX      (4 << 20) /* a line for each CPU, a number for each interrupt */
+#define PROC_FILE_MAX (1 << 20)
 
 const char *below_mount(const char *path)
 {
@@ -44,16 +43,28 @@ int proc_read_starttime(int proc_fd, pid_t pid, uint64_t *ret_ticks)
 	return 0;
 }
 
+/*
+ * A file whose length a container chooses: status lists up to 65,536 supplementary groups, cgroup a
+ * path of 4 KB for each hierarchy. Who has more than fits could not be seen.
+ */
+static int read_proc_all(int proc_fd, pid_t pid, const char *file, char **ret, size_t *ret_len)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%ld/%s", (long)pid, file);
+	return read_file_alloc(proc_fd, path, PROC_FILE_MAX, ret, ret_len);
+}
+
 int proc_read_process(int proc_fd, pid_t pid, struct process *ret)
 {
+	_cleanup_free_ char *buf = NULL;
 	struct proc_status status;
-	char buf[8192];
-	ssize_t n = read_proc(proc_fd, pid, "status", buf, sizeof(buf));
-	int r;
+	size_t len;
+	int r = read_proc_all(proc_fd, pid, "status", &buf, &len);
 
-	if (n < 0)
-		return (int)n;
-	r = parse_proc_status(buf, (size_t)n, &status);
+	if (r < 0)
+		return r;
+	r = parse_proc_status(buf, len, &status);
 	if (r < 0)
 		return r;
 	*ret = (struct process){
@@ -122,15 +133,15 @@ int proc_read_cgroups(int proc_fd, const struct hierarchies *h, pid_t pid, enum 
 	char *paths[CONTROLLER_COUNT])
 {
 	struct cgroup_search search = {h, only, paths};
-	char buf[32768];
-	ssize_t n = read_proc(proc_fd, pid, "cgroup", buf, sizeof(buf));
-	int r;
+	_cleanup_free_ char *buf = NULL;
+	size_t len;
+	int r = read_proc_all(proc_fd, pid, "cgroup", &buf, &len);
 
 	for (size_t c = 0; c < CONTROLLER_COUNT; c++)
 		paths[c] = NULL;
-	if (n < 0)
-		return (int)n;
-	r = parse_proc_cgroup(buf, (size_t)n, cgroup_line, &search);
+	if (r < 0)
+		return r;
+	r = parse_proc_cgroup(buf, len, cgroup_line, &search);
 	if (r < 0)
 		free_paths(paths);
 	return r;

@@ -196,12 +196,12 @@ collector_start "flush = 2s"
 many=$collector many_run=$run_dir
 run_dir=$work/few-run data_dir=$work/few-data few_conf=$work/few.conf
 sed "s|^run_dir.*|run_dir = $run_dir|; s|^data_dir.*|data_dir = $data_dir|" "$conf" >"$few_conf"
-(ulimit -n 512 && exec setpriv --bounding-set -sys_resource --inh-caps -sys_resource \
+(ulimit -n 256 && exec setpriv --bounding-set -sys_resource --inh-caps -sys_resource \
 	"$B/bin/loadcelld" -c "$few_conf") 2>"$work/few.log" &
 few=$!
 at_exit "kill $few 2>/dev/null && wait $few"
-wait_for 15 '[ -s "$run_dir/snapshot" ]' || fail "no start with 512 descriptors: $(cat "$work/few.log")"
-[ "$(awk '/^Max open files/ { print $5 }' /proc/$few/limits)" = 512 ] || fail "the limit was raised: this tests nothing"
+wait_for 15 '[ -s "$run_dir/snapshot" ]' || fail "no start with 256 descriptors: $(cat "$work/few.log")"
+[ "$(awk '/^Max open files/ { print $5 }' /proc/$few/limits)" = 256 ] || fail "the limit was raised: this tests nothing"
 cpus() { [ $2 = 0 ] || [ "$(loadcell -c "$1" list --json | jq '.host.metrics.collector_cycles')" -ge $2 ]; }
 wait_for 10 'cpus "$few_conf" 4' || fail "no cycles with few descriptors"
 open_cgroups() { find /proc/$1/fd -lname '*/lxc.payload*' 2>/dev/null | wc -l; }

@@ -401,6 +401,9 @@ brackets()
 				if (!(last[m[i]] > first[m[i]])) printf " %s", m[i] }' "$work/compared")
 		[ -n "$still" ] || [ $round -lt "$ROUNDS" ] || return 0
 	done
+	echo "what runs in it, and the last values:"
+	ps -o stat,wchan:20,args -p "$(paste -sd, "$(instance_cgroup "$name" pids)/cgroup.procs")"
+	awk -v still=" $still " 'index(still, " " $1 " ")' "$work/compared" | tail -n 4
 	fail "$name: never moved under load:$still"
 }
 

@@ -215,6 +215,10 @@ static void test_cpu_limit_is_the_smaller_of_quota_and_cpuset(void **state)
 	assert_int_equal(derive_cpu_limit(&r->in).number, 3 * CORE);
 	set(r->now, METRIC_CPU_QUOTA, value_of(CORE / 2));
 	assert_int_equal(derive_cpu_limit(&r->in).number, CORE / 2);
+	/* A quota above the host's four limits nothing. */
+	set(r->now, METRIC_CPU_CPUSET, value_of(4 * CORE));
+	set(r->now, METRIC_CPU_QUOTA, value_of(8 * CORE));
+	assert_int_equal(derive_cpu_limit(&r->in).state, VALUE_UNLIMITED);
 	set(r->now, METRIC_CPU_QUOTA, value_absent());
 	set(r->now, METRIC_CPU_CPUSET, value_absent());
 	assert_int_equal(derive_cpu_limit(&r->in).state, VALUE_ABSENT);
