@@ -6,8 +6,9 @@
 #include "parse.h"
 #include "value.h"
 
-#define STAT_MAX (4 << 20) /* /proc/stat has a line for each CPU and a number for each interrupt   \
-			    */
+#define STAT_MAX                                                                                   \
+	(4 << 20) /* /proc/stat has a line for each CPU and a number for each interrupt            \
+		   */
 
 const char *below_mount(const char *path)
 {
