@@ -223,10 +223,12 @@ install: all
 	for s in 1 5 7 8; do install -m 644 man/*.$$s $(MAN)/man$$s || exit 1; done
 
 # Configuration and data stay.
+# lxc.conf stays: LXC starts no container whose configuration includes a file that is gone. What it
+# says needs no program.
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/loadcell $(DESTDIR)$(PREFIX)/sbin/loadcelld \
 		$(HELPERS:%=$(DESTDIR)$(LIBEXEC)/%) $(UNITS)/loadcelld.service \
-		$(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf $(DESTDIR)$(SHARE)/lxc.conf \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf \
 		$(foreach f,$(wildcard man/*.[1578]),$(MAN)/man$(subst .,,$(suffix $f))/$(notdir $f))
 
 help:
