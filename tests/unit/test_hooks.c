@@ -163,6 +163,9 @@ static const struct config_case config_cases[] = {
 	{"lxc.include = @/missing\n", -ENOENT},
 	{"lxc.include = @/loop.conf\n", -ELOOP},
 	{"lxc.include = @/fifo\n", -EINVAL},
+	{"lxc.include = /dev/null\n", -EINVAL},
+	/* It would wait for the kernel's next line. */
+	{"lxc.include = /proc/kmsg\n", 0},
 };
 
 static void configurations(void **state)
