@@ -52,7 +52,7 @@ LIBS := -linih -ljansson
 PROGRAMS := loadcelld loadcelld-lxc loadcelld-store loadcelld-walk loadcell loadcell-hook
 BIN      := $(PROGRAMS:%=$(B)/bin/%)
 
-all: $(BIN)
+all: $(BIN) $(B)/lxc.conf
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
@@ -79,6 +79,11 @@ $(B)/bin/$(1): $(call obj,$($(1)_SRC)) $(B)/lib.a
 	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $(call obj,$($(1)_SRC)) $(B)/lib.a $($(1)_LIBS) $(LIBS)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+# LXC's lines for this build's own hook.
+$(B)/lxc.conf: lxc-hooks/lxc.conf
+	@mkdir -p $(@D)
+	$(Q)sed 's,/usr/libexec/loadcell/,$(abspath $(B))/bin/,; s,/usr/share/loadcell/,$(abspath $(B))/,' $< >$@
 
 # --- the two commands of README.md -------------------------------------------------------------
 # They install what is missing (`deps`, off with DEPS=no), then call this Makefile again.
