@@ -55,7 +55,7 @@ PROGRAMS := loadcelld loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-led
 	loadcell-hook
 BIN      := $(PROGRAMS:%=$(B)/bin/%)
 
-all: $(BIN)
+all: $(BIN) $(B)/lxc.conf
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
@@ -82,6 +82,11 @@ $(B)/bin/$(1): $(call obj,$($(1)_SRC)) $(B)/lib.a
 	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $(call obj,$($(1)_SRC)) $(B)/lib.a $($(1)_LIBS) $(LIBS)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+# LXC's lines for this build's own hook.
+$(B)/lxc.conf: lxc-hooks/lxc.conf
+	@mkdir -p $(@D)
+	$(Q)sed 's,/usr/libexec/loadcell/,$(abspath $(B))/bin/,; s,/usr/share/loadcell/,$(abspath $(B))/,' $< >$@
 
 # --- the two commands of README.md -------------------------------------------------------------
 # They install what is missing (`deps`, off with DEPS=no), then call this Makefile again.
@@ -226,10 +231,12 @@ install: all
 	for s in 1 5 7 8; do install -m 644 man/*.$$s $(MAN)/man$$s || exit 1; done
 
 # Configuration and data stay.
+# lxc.conf stays: LXC starts no container whose configuration includes a file that is gone. What it
+# says needs no program.
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/loadcell $(DESTDIR)$(PREFIX)/sbin/loadcelld \
 		$(HELPERS:%=$(DESTDIR)$(LIBEXEC)/%) $(UNITS)/loadcelld.service \
-		$(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf $(DESTDIR)$(SHARE)/lxc.conf \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf \
 		$(foreach f,$(wildcard man/*.[1578]),$(MAN)/man$(subst .,,$(suffix $f))/$(notdir $f))
 
 help:

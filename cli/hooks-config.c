@@ -58,20 +58,13 @@ static int read_line(struct reading *r, char *line)
 	return 0;
 }
 
-/* The owner of a container writes its configuration: no FIFO, no endless file. */
-static int read_file(struct reading *r, int fd)
+static int read_file(struct reading *r, const char *path)
 {
+	_cleanup_fclose_ FILE *in = fopen(path, "re");
 	_cleanup_free_ char *line = NULL;
-	_cleanup_fclose_ FILE *in = NULL;
-	struct stat st;
 	size_t size = 0;
-	int result = 0;
+	int result = in ? 0 : -errno;
 
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > SIZE_MAX_ ||
-		!(in = fdopen(fd, "r"))) {
-		close_fd(fd);
-		return -EINVAL;
-	}
 	while (result >= 0 && getline(&line, &size, in) >= 0) {
 		char *text = strip(line);
 
@@ -100,24 +93,30 @@ static int read_directory(struct reading *r, const char *path)
 	return result;
 }
 
+/*
+ * The owner of a container writes its configuration, root reads it: it may name a device that does
+ * something when it is opened, a FIFO, /proc/kmsg. What is empty, or says so, is not opened at all.
+ */
 static int read_path(struct reading *r, const char *path)
 {
-	int fd, result;
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+	char opened[64];
 	struct stat st;
+	int result = 0;
 
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
 	if (r->depth == DEPTH_MAX || r->files == FILES_MAX)
 		return -ELOOP;
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
+	snprintf(opened, sizeof(opened), "/proc/self/fd/%d", fd);
 	r->files++;
 	r->depth++;
-	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
-		close_fd(fd);
+	if (S_ISDIR(st.st_mode))
 		result = read_directory(r, path);
-	} else {
-		result = read_file(r, fd);
-	}
+	else if (!S_ISREG(st.st_mode) || st.st_size > SIZE_MAX_)
+		result = -EINVAL;
+	else if (st.st_size)
+		result = read_file(r, opened);
 	r->depth--;
 	return result;
 }

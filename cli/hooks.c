@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "hooks.h"
 
-#include <limits.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -13,90 +13,117 @@
 #define DIRECTORY_DEFAULT "/usr/share/lxc/config/common.conf.d"
 #define FILE_DEFAULT      SHAREDIR "/lxc.conf"
 #define PROGRAM           LIBEXEC "/loadcell-hook"
-#define LINK_NAME         "loadcell.conf"
+#define COPY_NAME         "loadcell.conf"
+#define FILE_MAX          65536
+#define FIRST_WORDS       "# Hooks of loadcell" /* tells it from any other file */
 
 struct hooks {
 	const struct cli *cli;
 	const char *file, *directory;
 	bool json;
-	char *link;
+	char *copy;
 };
 
-/* --- the link --------------------------------------------------------------------------------- */
+/* --- the copy --------------------------------------------------------------------------------- */
 
-enum link_state {
-	LINK_ABSENT,
-	LINK_OURS,
-	LINK_OTHER, /* another file or link has the name */
-	LINK_UNREADABLE,
+/*
+ * A copy, no link: LXC neither starts nor stops any container whose configuration includes a
+ * directory with a link to nowhere (src/lxc/parse.c of LXC 5), and the file linked to goes when
+ * loadcell is removed. The copy's lines do without all of loadcell.
+ */
+enum state {
+	STATE_ABSENT,
+	STATE_CURRENT,
+	STATE_OLDER, /* loadcell's, but of another version */
+	STATE_OTHER, /* another file has the name */
+	STATE_UNREADABLE,
 };
 
-static enum link_state link_state(const struct hooks *h)
+static enum state hooks_state(const struct hooks *h)
 {
-	char target[PATH_MAX];
-	ssize_t n = readlink(h->link, target, sizeof(target) - 1);
+	_cleanup_free_ char *copy = NULL, *file = NULL;
+	size_t copy_len, file_len;
+	int r = read_file_alloc(AT_FDCWD, h->copy, FILE_MAX, &copy, &copy_len);
 
-	if (n < 0)
-		return errno == ENOENT   ? LINK_ABSENT
-		       : errno == EINVAL ? LINK_OTHER
-					 : LINK_UNREADABLE;
-	target[n] = '\0';
-	return strcmp(target, h->file) == 0 ? LINK_OURS : LINK_OTHER;
+	if (r == -ENOENT)
+		return STATE_ABSENT;
+	if (r < 0)
+		return r == -EFBIG ? STATE_OTHER : STATE_UNREADABLE;
+	if (strncmp(copy, FIRST_WORDS, strlen(FIRST_WORDS)) != 0)
+		return STATE_OTHER;
+	/* Without the original there is nothing newer. */
+	if (read_file_alloc(AT_FDCWD, h->file, FILE_MAX, &file, &file_len) < 0)
+		return STATE_CURRENT;
+	return copy_len == file_len && memcmp(copy, file, file_len) == 0 ? STATE_CURRENT
+									 : STATE_OLDER;
 }
 
-static int fail_errno(const struct hooks *h, const char *what)
+static int fail_errno(const struct hooks *h, const char *what, int error)
 {
-	if (errno == EACCES || errno == EPERM)
-		return cli_fail(h->cli, CLI_FAILED, "cannot %s %s: become root", what, h->link);
-	if (errno == ENOENT || errno == ENOTDIR)
+	if (error == EACCES || error == EPERM)
+		return cli_fail(h->cli, CLI_FAILED, "cannot %s %s: become root", what, h->copy);
+	if (error == ENOENT || error == ENOTDIR)
 		return cli_fail(h->cli, CLI_FAILED,
 			"there is no directory %s: is LXC installed? --directory names another",
 			h->directory);
-	return cli_fail(h->cli, CLI_FAILED, "cannot %s %s: %m", what, h->link);
+	return cli_fail(h->cli, CLI_FAILED, "cannot %s %s: %s", what, h->copy, strerror(error));
 }
 
 static int fail_other(const struct hooks *h)
 {
-	return cli_fail(h->cli, CLI_FAILED,
-		"%s is not loadcell's link to %s: look at it, remove it", h->link, h->file);
+	return cli_fail(h->cli, CLI_FAILED, "%s is not loadcell's: look at it, remove it", h->copy);
+}
+
+static int copy_file(const struct hooks *h)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = read_file_alloc(AT_FDCWD, h->file, FILE_MAX, &text, &len);
+
+	if (r < 0)
+		return cli_fail(h->cli, CLI_FAILED,
+			"cannot read %s: %s; make install puts it there", h->file, strerror(-r));
+	if (strncmp(text, FIRST_WORDS, strlen(FIRST_WORDS)) != 0)
+		return cli_fail(h->cli, CLI_FAILED,
+			"%s is not loadcell's: it has to begin with \"%s\"", h->file, FIRST_WORDS);
+	r = replace_file(h->copy, text, len, 0644, true);
+	return r < 0 ? fail_errno(h, "write", -r) : CLI_DONE;
 }
 
 static int hooks_install(const struct hooks *h)
 {
-	if (access(h->file, R_OK) < 0)
-		return cli_fail(h->cli, CLI_FAILED,
-			"cannot read %s: %m; make install puts it there", h->file);
-	switch (link_state(h)) {
-	case LINK_OURS:
-		fprintf(h->cli->out, "The hooks are in place already: %s\n", h->link);
-		return CLI_DONE;
-	case LINK_OTHER:
+	enum state state = hooks_state(h);
+	int r;
+
+	if (state == STATE_OTHER)
 		return fail_other(h);
-	case LINK_ABSENT:
-	case LINK_UNREADABLE:
-		break;
-	}
-	if (symlink(h->file, h->link) < 0)
-		return fail_errno(h, "make");
-	fprintf(h->cli->out,
-		"The hooks are in place: %s\nInstances take them at their next start.\n", h->link);
+	r = copy_file(h);
+	if (r != CLI_DONE)
+		return r;
+	if (state == STATE_CURRENT)
+		fprintf(h->cli->out, "The hooks are in place already: %s\n", h->copy);
+	else
+		fprintf(h->cli->out,
+			"The hooks are in place: %s\nInstances take them at their next start.\n",
+			h->copy);
 	return CLI_DONE;
 }
 
 static int hooks_remove(const struct hooks *h)
 {
-	switch (link_state(h)) {
-	case LINK_ABSENT:
-		fprintf(h->cli->out, "The hooks are not in place: there is no %s\n", h->link);
+	switch (hooks_state(h)) {
+	case STATE_ABSENT:
+		fprintf(h->cli->out, "The hooks are not in place: there is no %s\n", h->copy);
 		return CLI_DONE;
-	case LINK_OTHER:
+	case STATE_OTHER:
 		return fail_other(h);
-	case LINK_OURS:
-	case LINK_UNREADABLE:
+	case STATE_CURRENT:
+	case STATE_OLDER:
+	case STATE_UNREADABLE:
 		break;
 	}
-	if (unlink(h->link) < 0)
-		return fail_errno(h, "remove");
+	if (unlink(h->copy) < 0)
+		return fail_errno(h, "remove", errno);
 	fprintf(h->cli->out,
 		"The hooks are removed; instances that run keep theirs until their next start.\n");
 	return CLI_DONE;
@@ -218,18 +245,19 @@ static void put_container(FILE *out, const struct container *c, size_t width)
 		c->lxcpath);
 }
 
-static void status_text(const struct hooks *h, enum link_state state, const struct containers *all)
+static void status_text(const struct hooks *h, enum state state, const struct containers *all)
 {
 	static const char *const states[] = {
-		[LINK_ABSENT] = "not in place: loadcell hooks install",
-		[LINK_OURS] = "in place",
-		[LINK_OTHER] = "not in place: another file is there",
-		[LINK_UNREADABLE] = "cannot be looked at",
+		[STATE_ABSENT] = "not in place: loadcell hooks install",
+		[STATE_CURRENT] = "in place",
+		[STATE_OLDER] = "in place, of another version: loadcell hooks install",
+		[STATE_OTHER] = "not in place: another file is there",
+		[STATE_UNREADABLE] = "cannot be looked at",
 	};
 	FILE *out = h->cli->out;
 	size_t width = strlen("NAME");
 
-	text_line(out, "hooks    %s (%s)", states[state], h->link);
+	text_line(out, "hooks    %s (%s)", states[state], h->copy);
 	if (access(h->file, R_OK) < 0)
 		text_line(out, "trouble  %s cannot be read: %m", h->file);
 	else if (strcmp(h->file, FILE_DEFAULT) == 0 && access(PROGRAM, X_OK) < 0)
@@ -257,15 +285,15 @@ static void json_answer(struct json_out *j, const char *key, enum answer answer)
 		json_bool(j, key, answer == ANSWER_YES);
 }
 
-static void status_json(const struct hooks *h, enum link_state state, const struct containers *all)
+static void status_json(const struct hooks *h, enum state state, const struct containers *all)
 {
 	struct json_out j = {.out = h->cli->out};
 	_cleanup_free_ char *include = format_string("lxc.include = %s", h->file);
 
 	json_begin(&j, NULL, '{');
 	json_number(&j, "schema", 1);
-	json_bool(&j, "installed", state == LINK_OURS);
-	json_text(&j, "link", h->link);
+	json_bool(&j, "installed", state == STATE_CURRENT || state == STATE_OLDER);
+	json_text(&j, "path", h->copy);
 	json_text(&j, "file", h->file);
 	json_text(&j, "include", include);
 	json_begin(&j, "containers", '[');
@@ -299,7 +327,7 @@ static int hooks_status(const struct hooks *h)
 		r = read_lxcpath(h, config->lxcpath[i], &view, &all);
 	if (all.n)
 		qsort(all.list, all.n, sizeof(all.list[0]), by_name);
-	(h->json ? status_json : status_text)(h, link_state(h), &all);
+	(h->json ? status_json : status_text)(h, hooks_state(h), &all);
 	for (size_t i = 0; i < all.n; i++)
 		free(all.list[i].name);
 	free(all.list);
@@ -312,9 +340,9 @@ int hooks_main(struct cli *cli, int argc, char **argv)
 	const struct cli_option options[] = {
 		{"json", 0, NULL, &h.json, "the status as JSON"},
 		{"directory", 0, "DIR", &h.directory, "instead of " DIRECTORY_DEFAULT},
-		{"file", 0, "FILE", &h.file, "to link there, instead of " FILE_DEFAULT},
+		{"file", 0, "FILE", &h.file, "to put there, instead of " FILE_DEFAULT},
 	};
-	_cleanup_free_ char *link = NULL;
+	_cleanup_free_ char *copy = NULL;
 	int r = cli_options(cli, argc, argv, options, ARRAY_SIZE(options));
 	const char *word = optind < argc ? argv[optind] : "";
 
@@ -322,10 +350,10 @@ int hooks_main(struct cli *cli, int argc, char **argv)
 		return r;
 	if (optind + 1 != argc)
 		return cli_usage(cli, "one of install, remove and status is expected");
-	link = format_string("%s/%s", h.directory, LINK_NAME);
-	if (!link)
+	copy = format_string("%s/%s", h.directory, COPY_NAME);
+	if (!copy)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
-	h.link = link;
+	h.copy = copy;
 	if (strcmp(word, "install") == 0)
 		return hooks_install(&h);
 	if (strcmp(word, "remove") == 0)

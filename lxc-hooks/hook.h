@@ -38,8 +38,10 @@ hook_record hook_start_host, hook_stop, hook_destroy;
 
 /* Ends the process when it has waited too long (hook-time.c). */
 struct limit {
-	uint64_t begin_ns, busy_ns;
-	int schedstat;
+	uint64_t begin_ns;
+	int loadavg; /* descriptor */
+	long cpus;
+	unsigned int ticks; /* while no CPU was short */
 };
 void limit_time(struct limit *l);
 

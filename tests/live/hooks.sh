@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 need_root
 spool=$run_dir/spool
-mkdir -p "$run_dir"
+mkdir -p "$run_dir" && mount -t tmpfs -o size=256m tmpfs "$run_dir" || fail "cannot mount a tmpfs"
 conf_write
 cp "$B/bin/loadcell-hook" "$work/loadcell-hook" # the test removes it
 sed "s,/usr/libexec/loadcell/loadcell-hook,$work/loadcell-hook -c $conf," "$(dirname "$0")/../../lxc-hooks/lxc.conf" >"$work/lxc.conf"
@@ -158,7 +158,8 @@ hooks_command remove 2>/dev/null && fail "removed another's file"
 
 # --- time: never more than LXC can bear ----------------------------------------------------------
 
-# run200 TITLE: start-host for a living instance, as often as the issue asks.
+# run200 TITLE: start-host for a living instance, as often as the issue asks, with "exec" in front
+# as LXC 5 has it.
 name=${prefix}v0
 lxc_start "$name"
 line=$(sed -n 's/^lxc.hook.start-host = //p' "$work/lxc.conf")
@@ -166,7 +167,7 @@ export LXC_NAME=$name LXC_HOOK_TYPE=start-host LXC_PID=$(lxc_pid "$name") LXC_CO
 run200()
 {
 	local times
-	times=$("$B/live/hook-time" run 200 "$line '$name' 'lxc' 'start-host'") || fail "$1: the hook fails"
+	times=$("$B/live/hook-time" run 200 "exec $line '$name' 'lxc' 'start-host'") || fail "$1: the hook fails"
 	note "$1: median ${times% *} ms, worst ${times#* } ms of 200"
 	awk "BEGIN { exit !(${times#* } < 2000) }" || fail "$1: it hangs"
 }
@@ -195,6 +196,9 @@ run200 "spool full"
 rm -rf "$spool"
 mv "$conf" "$conf.away"
 run200 "configuration missing"
+mkfifo "$conf"
+run200 "configuration hangs"
+rm "$conf"
 mv "$conf.away" "$conf"
 
 # --- a storm loses nothing ----------------------------------------------------------------------
@@ -212,7 +216,7 @@ for i in $(seq 100); do
 done
 begin=$(date +%s%N)
 for i in $(seq 100); do
-	LXC_PID=$(cat "$work/storm/$i") sh -c "$line 'storm$i' 'lxc' 'start-host'" &
+	LXC_PID=$(cat "$work/storm/$i") sh -c "exec $line 'storm$i' 'lxc' 'start-host'" &
 	echo $! >>"$work/storm/pids"
 done
 wait $(cat "$work/storm/pids")
@@ -223,23 +227,28 @@ found=$(cat "$spool"/start.* | jq -r .name | sort -u | grep -c ^storm)
 
 # --- nothing is left of loadcell: instances go on as before -------------------------------------
 
-# As by `loadcell hooks install` and its undoing: a link in a directory that the configuration includes.
+# By LXC's directory, as on a host: what `loadcell hooks install` put there needs nothing of loadcell.
 name=${prefix}boot2
-mkdir "$work/conf.d"
-ln -s ../lxc.conf "$work/conf.d/loadcell.conf"
-lxc_new "$name" "lxc.include = $work/conf.d" "lxc.hook.stop = sh $work/witness"
+rm "$directory/loadcell.conf"
+hooks_command install >/dev/null || fail "install"
+lxc_new "$name" "lxc.include = $directory" "lxc.hook.stop = sh $work/witness"
 lxc_load "$name" 'while [ ! -e /etc/go ]; do sleep 0.2; done; rm /etc/go; reboot -f'
 lxc_start "$name"
+[ "$(count start "$name")" = 1 ] || fail "the directory's hooks do not run"
 first=$(lxc_pid "$name")
 rm "$work/loadcell-hook" "$work/lxc.conf" "$work/conf.d/loadcell.conf"
 mv "$conf" "$conf.away"
 touch "$lxcpath/$name/rootfs/etc/go"
 wait_for 20 'second=$(lxc_pid "$name"); [ -n "$second" ] && [ "$second" != "$first" ]' || fail "no reboot without the program"
 lxc-stop -P "$lxcpath" -n "$name" -k || fail "no stop without the program"
-sed -i '/lxc.include/d' "$lxcpath/$name/config"
+wait_for 5 '[ -s "$work/witness.$name" ]' || fail "the other hook did not run without the program"
+wait_for 10 '! lxc-ls -P "$lxcpath" --active -1 | grep -qx "$name"' || fail "it does not stop"
 lxc_start "$name"
-mv "$conf.away" "$conf"
 printf '#!/bin/sh\nkill -SEGV $$\n' >"$work/loadcell-hook" && chmod 755 "$work/loadcell-hook"
 lxc_stop "$name"
+lxc_start "$name"
+lxc_stop "$name"
+mv "$conf.away" "$conf"
+sed -i /lxc.include/d "$lxcpath/${prefix}v0/config" "$lxcpath/${prefix}v1/config" # for lxc-stop
 lxc_stop "${prefix}v0"
 echo "hooks: passed"

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,10 @@
 #include "cli/cli.h"
 #include "cli/hooks.h"
 #include "lib/spool.h"
+
+#define LXC_CONF                                                                                   \
+	"# Hooks of loadcell\n"                                                                    \
+	"lxc.hook.start-host = trap; /x/loadcell-hook\nlxc.hook.stop=/x/loadcell-hook\n"
 
 /* `loadcell hooks` in a directory of the test's own. */
 struct world {
@@ -49,8 +54,7 @@ static int setup(void **state)
 	text = format_string(
 		"run_dir = %s/run\nlxcpath = %s/lxc\nlxcpath = %s/gone\n", w->dir, w->dir, w->dir);
 	put(w, "loadcell.conf", text);
-	put(w, "share/lxc.conf",
-		"lxc.hook.start-host = trap; /x/loadcell-hook\nlxc.hook.stop=/x/loadcell-hook\n");
+	put(w, "share/lxc.conf", LXC_CONF);
 	return 0;
 }
 
@@ -94,29 +98,48 @@ static int run(struct world *w, const char *word, bool json)
 static void install_and_remove(void **state)
 {
 	struct world *w = *state;
-	_cleanup_free_ char *link = format_string("%s/loadcell.conf", w->conf_d);
-	char target[128] = "";
+	_cleanup_free_ char *copy = format_string("%s/loadcell.conf", w->conf_d);
+	_cleanup_free_ char *text = NULL;
+	size_t len;
 
 	assert_int_equal(run(w, "install", false), CLI_FAILED);
 	assert_non_null(strstr(w->err, "there is no directory"));
 	assert_int_equal(mkdir(w->conf_d, 0755), 0);
 	assert_int_equal(run(w, "remove", false), CLI_DONE);
 	assert_int_equal(run(w, "install", false), CLI_DONE);
-	assert_true(readlink(link, target, sizeof(target) - 1) > 0);
-	assert_string_equal(target, w->file);
+	assert_int_equal(read_file_alloc(AT_FDCWD, copy, 4096, &text, &len), 0);
+	assert_string_equal(text, LXC_CONF);
 	assert_int_equal(run(w, "install", false), CLI_DONE);
 	assert_non_null(strstr(w->out, "already"));
+	/* An older version is replaced. */
+	put(w, "common.conf.d/loadcell.conf", "# Hooks of loadcell, as they were.\n");
+	assert_int_equal(run(w, "status", false), CLI_DONE);
+	assert_non_null(strstr(w->out, "of another version"));
+	assert_int_equal(run(w, "install", false), CLI_DONE);
+	assert_null(strstr(w->out, "already"));
+	/* A link to nowhere keeps LXC from starting anything: it is replaced too. */
+	assert_int_equal(unlink(copy), 0);
+	assert_int_equal(symlink("/nowhere", copy), 0);
+	assert_int_equal(run(w, "install", false), CLI_DONE);
+	assert_int_equal(access(copy, R_OK), 0);
+	/* What was put there stays when loadcell has gone, until it is removed. */
+	assert_int_equal(unlink(w->file), 0);
+	assert_int_equal(access(copy, R_OK), 0);
 	assert_int_equal(run(w, "remove", false), CLI_DONE);
-	assert_int_equal(access(link, F_OK), -1);
+	assert_int_equal(access(copy, F_OK), -1);
+	put(w, "share/lxc.conf", LXC_CONF);
 	/* What is not ours stays. */
 	put(w, "common.conf.d/loadcell.conf", "# mine\n");
 	assert_int_equal(run(w, "install", false), CLI_FAILED);
 	assert_int_equal(run(w, "remove", false), CLI_FAILED);
-	assert_int_equal(access(link, F_OK), 0);
-	assert_int_equal(unlink(link), 0);
+	assert_int_equal(access(copy, F_OK), 0);
+	assert_int_equal(unlink(copy), 0);
 	assert_int_equal(unlink(w->file), 0);
 	assert_int_equal(run(w, "install", false), CLI_FAILED);
 	assert_non_null(strstr(w->err, "make install"));
+	put(w, "share/lxc.conf", "lxc.hook.stop = /sbin/halt\n");
+	assert_int_equal(run(w, "install", false), CLI_FAILED);
+	assert_non_null(strstr(w->err, "is not loadcell's"));
 	assert_int_equal(run(w, "enable", false), CLI_USAGE);
 }
 
@@ -140,6 +163,9 @@ static const struct config_case config_cases[] = {
 	{"lxc.include = @/missing\n", -ENOENT},
 	{"lxc.include = @/loop.conf\n", -ELOOP},
 	{"lxc.include = @/fifo\n", -EINVAL},
+	{"lxc.include = /dev/null\n", -EINVAL},
+	/* It would wait for the kernel's next line. */
+	{"lxc.include = /proc/kmsg\n", 0},
 };
 
 static void configurations(void **state)
