@@ -236,7 +236,7 @@ lxc_load "$name" 'while [ ! -e /etc/go ]; do sleep 0.2; done; rm /etc/go; reboot
 lxc_start "$name"
 [ "$(count start "$name")" = 1 ] || fail "the directory's hooks do not run"
 first=$(lxc_pid "$name")
-rm "$work/loadcell-hook" "$work/lxc.conf" "$work/conf.d/loadcell.conf"
+rm "$work/loadcell-hook" "$work/lxc.conf"
 mv "$conf" "$conf.away"
 touch "$lxcpath/$name/rootfs/etc/go"
 wait_for 20 'second=$(lxc_pid "$name"); [ -n "$second" ] && [ "$second" != "$first" ]' || fail "no reboot without the program"
