@@ -91,6 +91,7 @@ static void ledger_message(struct services *s, const char *op, json_t *message)
 	if (!strcmp(op, "taken")) {
 		tell_taken(&s->tell, number_of(message, "messages"));
 		tell_send(&s->tell);
+		complaint_over(&s->tell_complaint, "the ledger listens again");
 	} else if (!strcmp(op, "seen")) {
 		/* It lived too short for discovery, and keeps its number and handle all the same.
 		 */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "collector/ledger.h"
+#include "collector/tell.h"
 #include "lib/value.h"
 
 /*
@@ -647,6 +648,39 @@ static void test_seen(void **state)
 	seen_free(&s);
 }
 
+static json_t *message(const char *op, int n)
+{
+	return json_pack("{s:s, s:i}", "op", op, "n", n);
+}
+
+/* While the ledger is away messages wait, up to a number; a new one gets all but what was settled.
+ */
+static void test_tell(void **state)
+{
+	struct helper away = {.fd = -1};
+	struct tell t = {.helper = &away};
+
+	for (int i = 0; i < TELL_MAX; i++)
+		assert_true(tell_put(&t, message(i == 5 ? "settled" : "open", i)));
+	assert_false(tell_put(&t, message("open", 0)));
+	tell_send(&t);
+	assert_int_equal(t.sent, 0);
+	assert_int_equal(t.lost, 1);
+	tell_taken(&t, 3); /* nothing was sent, so nothing can have been taken */
+	assert_int_equal(t.n, TELL_MAX);
+	t.sent = 8;
+	tell_taken(&t, 3);
+	assert_int_equal(t.n, TELL_MAX - 3);
+	assert_int_equal(t.sent, 5);
+	tell_again(&t);
+	assert_int_equal(t.n, TELL_MAX - 4);
+	assert_int_equal(t.sent, 0);
+	assert_string_equal(t.queue[t.first].text, "{\"op\":\"open\",\"n\":3}");
+	assert_string_equal(t.queue[t.first + 2].text, "{\"op\":\"open\",\"n\":6}");
+	assert_true(tell_put(&t, message("open", 0)));
+	tell_free(&t);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -668,6 +702,7 @@ int main(void)
 		TEST(test_flapping),
 		TEST(test_nonsense),
 		cmocka_unit_test(test_seen),
+		cmocka_unit_test(test_tell),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
