@@ -10,7 +10,7 @@
 #include "../lib/metric-json.h"
 #include "history.h"
 
-#define FOLLOW_PAUSE_NS 250000000L
+#define FOLLOW_PAUSE_NS 100000000L
 #define LINE_FLAGS      (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(16))
 #define FLIGHT_MAX      (64 << 20)
 /* Of the samples before an event the text shows so many, or those of so long. */
@@ -23,6 +23,7 @@ struct events {
 	size_t n_patterns;
 	uint64_t now_ns, since_ns;
 	bool json, follow;
+	bool shown;       /* some line of text */
 	uint64_t last_id; /* handed out already: reading and following overlap */
 	json_int_t wanted_id;
 	json_t *found;
@@ -81,26 +82,49 @@ static char *details(const json_t *line)
 }
 
 #define FIXED_WIDTH 36 /* id, time, type and the blanks after them */
-#define NAME_WIDTH  14
+#define NAME_WIDTH  14 /* in 80 columns; of more it gets half */
+
+static size_t name_width(const struct events *e)
+{
+	return NAME_WIDTH + (size_t)MAX(0, e->cli->width - 80) / 2;
+}
+
+/* The last column: no blanks behind it. */
+static char *cut(const char *text, size_t width)
+{
+	_cleanup_free_ char *clean = text_clean(text);
+
+	if (!clean || text_width(clean) <= width)
+		return TAKE_PTR(clean);
+	return text_fit(clean, width, false);
+}
 
 static void put_text(const struct events *e, const json_t *line)
 {
+	size_t room = (size_t)MAX(e->cli->width, 80) - FIXED_WIDTH;
 	const char *handle = history_text(line, "handle");
-	_cleanup_free_ char *clean = text_clean(*handle ? handle : "-"), *name = NULL;
-	_cleanup_free_ char *more = details(line), *clean_more = NULL, *cut = NULL;
-	int width = MAX(e->cli->width - FIXED_WIDTH - NAME_WIDTH - 1, 20);
+	_cleanup_free_ char *type = text_clean(history_text(line, "type"));
+	_cleanup_free_ char *clean = text_clean(handle), *more = details(line);
+	_cleanup_free_ char *name = NULL, *rest = NULL;
 
-	name = clean ? text_fit(clean, NAME_WIDTH, false) : NULL;
-	clean_more = more ? text_clean(more) : NULL;
-	if (clean_more)
-		cut = text_width(clean_more) > (size_t)width
-			      ? text_fit(clean_more, (size_t)width, false)
-			      : strdup(clean_more);
-	clean = (free(clean), text_clean(history_text(line, "type")));
+	if (more && *more) {
+		name = clean ? text_fit(clean, name_width(e), false) : NULL;
+		rest = cut(more, room - name_width(e) - 1);
+	} else {
+		name = cut(handle, room);
+	}
 	fprintf(e->cli->out, "%6" JSON_INTEGER_FORMAT " %-14s %-13.13s %s%s%s\n",
 		json_integer_value(json_object_get(line, "id")),
-		when_cell(journal_seconds(line, "time"), e->now_ns, true).text, clean ? clean : "?",
-		name ? name : "?", cut && *cut ? " " : "", cut ? cut : "");
+		when_cell(journal_seconds(line, "time"), e->now_ns, true).text, type ? type : "?",
+		name ? name : "?", rest ? " " : "", rest ? rest : "");
+}
+
+static void put_titles(struct events *e)
+{
+	if (!e->shown && !e->follow)
+		fprintf(e->cli->out, "%6s %-14s %-13s %-*s DETAILS\n", "ID", "TIME", "EVENT",
+			(int)name_width(e), "NAME");
+	e->shown = true;
 }
 
 static int put_event(void *data, const json_t *line)
@@ -120,6 +144,7 @@ static int put_event(void *data, const json_t *line)
 	if (!history_matches(line, e->patterns, e->n_patterns))
 		return 0;
 	if (!e->json) {
+		put_titles(e);
 		put_text(e, line);
 		return 0;
 	}
@@ -258,22 +283,36 @@ static int follow(struct events *e, struct journal_tail *tail)
 	return r < 0 ? history_failed(e->cli, "events", r) : CLI_DONE;
 }
 
+/* Without one, what has happened since it stopped is missing: says so, as all commands do. */
+static int check_collector(const struct cli *cli)
+{
+	struct view v;
+	int exit = view_open(cli, &v);
+
+	if (v.snapshot)
+		view_close(&v);
+	return exit;
+}
+
 static int read_all(struct events *e)
 {
 	_cleanup_(journal_tail_close) struct journal_tail *tail = NULL;
 	const char *dir = e->cli->config->data_dir;
 	uint64_t damaged = 0;
+	int exit = e->wanted_id ? CLI_DONE : check_collector(e->cli);
 	int r = e->follow ? journal_tail_open(dir, "events", &tail) : 0;
 
 	/* Without --since only what is new is followed. */
 	if (r == 0 && !(e->follow && !e->since_ns))
 		r = journal_read(dir, "events", e->since_ns, put_event, e, &damaged);
 	if (r < 0)
-		return history_failed(e->cli, "events", r);
+		return exit != CLI_DONE ? exit : history_failed(e->cli, "events", r);
 	if (damaged)
 		cli_fail(e->cli, CLI_DONE, "%" PRIu64 " damaged lines of the events are left out",
 			damaged);
-	return e->follow ? follow(e, tail) : CLI_DONE;
+	if (!e->json && !e->follow && !e->wanted_id && !e->shown && exit == CLI_DONE)
+		fputs("No event is known.\n", e->cli->out);
+	return e->follow ? follow(e, tail) : exit;
 }
 
 static int read_one(struct events *e, const char *id)

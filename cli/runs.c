@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "../lib/journal.h"
 #include "../lib/metric-json.h"
@@ -40,6 +41,7 @@ struct one {
 	const char *groups; /* one a line */
 	const json_t *facts;
 	uint64_t run, index, start_ns, end_ns, samples;
+	bool running;
 	const struct value *values;
 };
 
@@ -54,16 +56,30 @@ static const struct history_column columns[] = {
 	{VALUE("OOM", 3, MEMORY_OOM_KILLS)},
 };
 
-#define NAME_WIDTH  11
-#define FIXED_WIDTH 69 /* of all other columns and the blanks between */
+#define DAY_NS      (86400 * NSEC_PER_SEC)
+#define NAME_WIDTH  17
+#define FIXED_WIDTH 63 /* of all other columns and the blanks between */
 
 /* --- the forms -------------------------------------------------------------------------------- */
 
 static uint64_t lasted_ns(const struct runs *r, const struct one *o)
 {
-	uint64_t end = o->end_ns ? o->end_ns : r->now_ns;
+	uint64_t end = o->running ? r->now_ns : o->end_ns;
 
 	return o->start_ns && end > o->start_ns ? end - o->start_ns : 0;
+}
+
+/* Beside the start: the time of day, and of what lasted a day or longer the date. */
+static struct cell end_cell(const struct one *o)
+{
+	bool same_day = o->start_ns && o->end_ns < o->start_ns + DAY_NS;
+	time_t t = (time_t)(o->end_ns / NSEC_PER_SEC);
+	struct cell c = {"-"};
+	struct tm tm;
+
+	if (o->end_ns && localtime_r(&t, &tm))
+		(void)strftime(c.text, sizeof(c.text), same_day ? "%H:%M" : "%m-%d", &tm);
+	return c;
 }
 
 static int name_width(const struct runs *r)
@@ -75,15 +91,14 @@ static void put_text(struct runs *r, const struct one *o, FILE *out)
 {
 	_cleanup_free_ char *clean = text_clean(o->handle);
 	_cleanup_free_ char *name = clean ? text_fit(clean, (size_t)name_width(r), false) : NULL;
-	bool sampled = o->end_ns && strcmp(o->source, "hook") != 0;
+	bool sampled = !o->running && strcmp(o->source, "hook") != 0;
 	char how[16];
 
 	snprintf(how, sizeof(how), "%.7s%s", strcmp(o->how, "host-crash") == 0 ? "crash" : o->how,
 		sampled ? "*" : "");
 	r->marked |= sampled;
-	fprintf(out, "%s %-11s %-11s %6s %-8s", name ? name : "?",
-		when_cell(o->start_ns, r->now_ns, false).text,
-		o->end_ns ? when_cell(o->end_ns, r->now_ns, false).text : "-",
+	fprintf(out, "%s %-11s %-5s %6s %-8s", name ? name : "?",
+		when_cell(o->start_ns, r->now_ns, false).text, end_cell(o).text,
 		o->start_ns ? cell_duration(lasted_ns(r, o)).text : "-", how);
 	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
 		fprintf(out, " %*s", columns[i].width,
@@ -172,7 +187,7 @@ static int put(struct runs *r, const struct one *o)
 		r->size = size;
 	}
 	to = &r->out[r->n];
-	*to = (struct output){o->end_ns ? o->end_ns : UINT64_MAX, o->start_ns, NULL};
+	*to = (struct output){o->running ? UINT64_MAX : o->end_ns, o->start_ns, NULL};
 	out = open_memstream(&to->text, &len);
 	if (!out)
 		return -ENOMEM;
@@ -229,7 +244,7 @@ static int take_line(void *data, const json_t *line)
 		.run = strtoull(history_text(line, "run"), NULL, 16),
 		.index = (uint64_t)json_integer_value(json_object_get(line, "index")),
 		.start_ns = journal_seconds(line, "start"),
-		.end_ns = end ? end : 1, /* it has ended, whenever */
+		.end_ns = end,
 		.samples = (uint64_t)json_integer_value(json_object_get(line, "samples")),
 		.values = r->values,
 	};
@@ -253,6 +268,7 @@ static int take_row(struct runs *r, const struct view *v, const struct row_match
 		.groups = fixed->text[TEXT_GROUPS],
 		.run = fixed->run,
 		.index = fixed->index,
+		.running = true,
 		.values = r->values,
 	};
 
@@ -298,15 +314,14 @@ static void put_titles(const struct runs *r)
 	const struct metric *m;
 
 	if (r->form == FORM_TEXT) {
-		fprintf(out, "%-*s %-11s %-11s %6s %-8s", name_width(r), "NAME", "START", "END",
+		fprintf(out, "%-*s %-11s %-5s %6s %-8s", name_width(r), "NAME", "START", "END",
 			"TIME", "HOW");
 		for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
 			fprintf(out, " %*s", columns[i].width, columns[i].title);
 		putc('\n', out);
 	} else if (r->form == FORM_CSV) {
 		fputs("handle,name,hostname,groups,lxcpath,kind,rootfs,how,source,network,run,"
-		      "start,"
-		      "end",
+		      "start,end",
 			out);
 		for_each_metric (SCOPE_INSTANCE, slot, m)
 			fprintf(out, ",%s", m->name);
@@ -314,10 +329,13 @@ static void put_titles(const struct runs *r)
 	}
 }
 
-static int put_all(struct runs *r)
+/* exit: what the sample of the collector has come to; that has been said. */
+static int put_all(struct runs *r, int exit)
 {
 	if (r->n > 0)
 		qsort(r->out, r->n, sizeof(*r->out), newest_first);
+	if (!r->n && exit != CLI_DONE)
+		return exit;
 	if (!r->n && r->n_patterns)
 		return cli_fail(r->cli, CLI_NO_INSTANCE, "no run of '%s' is known", r->patterns[0]);
 	if (!r->n && r->form == FORM_TEXT)
@@ -328,7 +346,7 @@ static int put_all(struct runs *r)
 		fputs(r->out[i].text, r->cli->out);
 	if (r->marked)
 		fputs("* as of the last sample before the end: no hook told of it\n", r->cli->out);
-	return CLI_DONE;
+	return exit;
 }
 
 static int read_all(struct runs *r)
@@ -342,12 +360,11 @@ static int read_all(struct runs *r)
 		result = journal_read(
 			r->cli->config->data_dir, "runs", r->since_ns, take_line, r, &damaged);
 	if (result < 0)
-		return history_failed(r->cli, "runs", result);
+		return exit == CLI_FAILED ? exit : history_failed(r->cli, "runs", result);
 	if (damaged)
 		cli_fail(r->cli, CLI_DONE, "%" PRIu64 " damaged lines of the ledger are left out",
 			damaged);
-	result = put_all(r);
-	return result == CLI_DONE ? exit : result;
+	return put_all(r, exit);
 }
 
 int runs_main(struct cli *cli, int argc, char **argv)

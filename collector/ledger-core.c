@@ -7,11 +7,13 @@
 #define BUCKETS 4096
 /* A stop hook and the collector tell of the same end, of what killed it and of deleted links in any
  * order: a run is closed a moment after its end was told, and later where a hook should still come.
+ * Without hooks nobody has links, so that its end is seen within a second.
  */
-#define STOP_WAIT_NS (1 * NSEC_PER_SEC)
-#define HOOK_WAIT_NS (10 * NSEC_PER_SEC)
+#define STOP_WAIT_NS  (1 * NSEC_PER_SEC)
+#define CLOSE_WAIT_NS (NSEC_PER_SEC / 2)
+#define HOOK_WAIT_NS  (10 * NSEC_PER_SEC)
 /* So long discovery may be ahead of the hook's record. */
-#define APPEAR_WAIT_NS (2 * NSEC_PER_SEC)
+#define APPEAR_WAIT_NS (NSEC_PER_SEC / 2)
 #define LOOK_EVERY_NS  (10 * NSEC_PER_SEC)
 /* Of a run that is killed again and again samples are kept once in that time. */
 #define FLIGHT_EVERY_NS (60 * NSEC_PER_SEC)
@@ -204,13 +206,15 @@ static void keep_flight(struct ledger *l, struct run *r, uint64_t time_ns)
 /* A start that was seen, by a hook or else by discovery. */
 static int say_start(struct ledger *l, struct run *r, const char *type)
 {
+	/* A record that comes late tells of a start that had appeared. */
+	bool again = r->announced && r->announce_ns;
 	const char *handle;
 	int result = say(l, r, r->id, type, r->start_ns, NULL);
 
 	l->status.change += !r->announced;
 	r->announced = true;
 	handle = run_text(r, "handle");
-	if (result <= 0 || !handle || !flaps_start(&l->flaps, handle, r->start_ns))
+	if (result <= 0 || again || !handle || !flaps_start(&l->flaps, handle, r->start_ns))
 		return MIN(result, 0);
 	result = say(l, r, r->id, "flapping", r->start_ns, NULL);
 	return MIN(result, 0);
@@ -230,7 +234,7 @@ static uint64_t due_after(struct ledger *l, uint64_t end_ns, uint64_t wait_ns, u
 static void end_run(
 	struct ledger *l, struct run *r, enum run_end end, uint64_t end_ns, uint64_t now)
 {
-	uint64_t wait = r->hooked && !r->stop ? HOOK_WAIT_NS : STOP_WAIT_NS;
+	uint64_t wait = r->stop ? STOP_WAIT_NS : r->hooked ? HOOK_WAIT_NS : CLOSE_WAIT_NS;
 
 	r->end = end;
 	r->end_ns = end_ns;

@@ -20,15 +20,22 @@ lxc_new "$two"
 lxc_load "$one" 'i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done'
 collector_start "reconcile = 1s"
 
+"$B/bin/loadcell" events -f --since 1h >"$work/followed" &
+follower=$!
+at_exit 'kill "$follower" 2>/dev/null'
+
 # --- a stop ---------------------------------------------------------------------------------------
 lxc_start "$one"
 wait_for 10 '[ "$(events "$one")" = appeared ]' || fail "no appeared: $(events "$one")"
-loadcell runs "$one" | grep -q running || fail "a running run is not shown"
+wait_for 5 'loadcell runs "$one" | grep -q running' || fail "a running run is not shown"
 sleep 4
 counted=$(cat "$(instance_cgroup "$one" cpuacct)/cpuacct.usage")
+grep -q " appeared  *$one$" "$work/followed" || fail "events -f: $(cat "$work/followed")"
 lxc_stop "$one"
 wait_for 10 '[ "$(ended "$one")" = 1 ]' || fail "no run in the ledger"
 [ "$(events "$one")" = "appeared disappeared" ] || fail "events: $(events "$one")"
+wait_for 2 'grep -q " disappeared  *$one .*stop$" "$work/followed"' ||
+	fail "events -f: $(cat "$work/followed")"
 [ "$(runs "$one" '"\(.how) \(.source)"')" = "stop sample" ] || fail "not stopped: $(runs "$one" .)"
 runs "$one" .metrics.cpu_usage_seconds | awk -v k="$counted" '
 	{ d = $1 - k / 1e9 } END { exit !($1 > 0 && d < 0.05 && d > -0.05) }' ||
@@ -65,8 +72,8 @@ wait_for 20 '[ "$(ended "$two")" = 1 ]' || fail "the run that ended meanwhile is
 [ "$(runs "$two" .how)" = unknown ] || fail "not unknown: $(runs "$two" .)"
 [ "$(events "$two")" = "appeared disappeared" ] || fail "events: $(events "$two")"
 
+wait_for 20 '[ "$(host_metric ledger_errors)" = 0 ]' || fail "the ledger counted errors"
 collector_stop
 [ "$(ended "$one")" = 2 ] && [ "$(ended "$two")" = 1 ] || fail "runs were written twice"
-[ "$(host_metric ledger_errors)" = 0 ] || fail "the ledger counted errors"
 ! grep -iE "cannot|damaged" "$work/loadcelld.log" | grep -v "^skip" || fail "the log tells of trouble"
 echo "note: 3 runs, each once; CPU within 50 ms of the kernel's counter at the end"

@@ -91,10 +91,18 @@ static void publish(struct world *w)
 	snapshot_builder_free(b);
 }
 
+static int set_data_dir(struct world *w, const char *data)
+{
+	_cleanup_free_ char *text =
+		format_string("run_dir = %s/run\ndata_dir = %s\n", w->dir, data);
+
+	return replace_file(w->config, text, strlen(text), 0644, false);
+}
+
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	_cleanup_free_ char *text = NULL, *run = NULL, *data = NULL, *flight = NULL;
+	_cleanup_free_ char *run = NULL, *data = NULL, *flight = NULL;
 
 	strcpy(w->dir, "/tmp/loadcell-history-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
@@ -103,8 +111,7 @@ static int setup(void **state)
 	flight = format_string("%s/data/flight", w->dir);
 	assert_int_equal(mkdir(run, 0755) | mkdir(data, 0755) | mkdir(flight, 0755), 0);
 	w->config = format_string("%s/conf", w->dir);
-	text = format_string("run_dir = %s\ndata_dir = %s\n", run, data);
-	assert_int_equal(replace_file(w->config, text, strlen(text), 0644, false), 0);
+	assert_int_equal(set_data_dir(w, data), 0);
 	unsetenv("COLUMNS");
 	unsetenv("LOADCELL_CONFIG");
 	setenv("TZ", "UTC", 1);
@@ -216,22 +223,22 @@ static void test_runs(void **state)
 	/* clang-format off */
 	rest = strchr(w->out, '\n') + 1;
 	assert_memory_equal(w->out,
-		"NAME        START       END           TIME HOW         CPU  PEAK    IO   NET OOM\n",
+		"NAME              START       END     TIME HOW         CPU  PEAK    IO   NET OOM\n",
 		rest - w->out);
 	strftime(now, sizeof(now), "%m-%d %H:%M", gmtime(&t));
 	running = format_string(
-		"db          %s -            1m30s running     45s     -     -     -   0\n", now);
+		"db                %s -      1m30s running     45s     -     -     -   0\n", now);
 	assert_memory_equal(rest, running, strlen(running));
 	assert_string_equal(rest + strlen(running),
-		"ev\\x1b[31m… 2024-05-01  2024-05-01      1s crash*    100ms     -     -     -   -\n"
-		"web01       2024-05-01  2024-05-01  59m59s stop     12m34s   64M    2M  1.5K   2\n"
-		"a-very-lon… -           2024-05-01       - killed*       -     -     -     -   -\n"
+		"ev\\x1b[31mil      2024-05-01  12:00     1s crash*    100ms     -     -     -   -\n"
+		"web01             2024-05-01  12:00 59m59s stop     12m34s   64M    2M  1.5K   2\n"
+		"a-very-long-hand… -           05-01      - killed*       -     -     -     -   -\n"
 		"* as of the last sample before the end: no hook told of it\n");
 	/* clang-format on */
 	assert_lines_fit(w->out, 80);
 	setenv("COLUMNS", "100", 1);
 	assert_int_equal(run(w, "runs", "a-*", NULL), 0);
-	assert_non_null(strstr(w->out, "\na-very-long-handle-indeed       -   "));
+	assert_non_null(strstr(w->out, "\na-very-long-handle-indeed             -   "));
 	assert_lines_fit(w->out, 100);
 }
 
@@ -261,15 +268,25 @@ static void test_runs_filter(void **state)
 	assert_non_null(strstr(w->err, "'soon' is no duration, date or time"));
 }
 
+static void assert_one_sentence(const struct world *w)
+{
+	assert_non_null(strstr(w->err, "the collector does not run; start it with"));
+	assert_string_equal(strchr(w->err, '\n'), "\n");
+}
+
 static void test_runs_none(void **state)
 {
 	struct world *w = *state;
 
 	assert_int_equal(run(w, "runs", NULL), 4); /* no collector has run */
-	assert_string_equal(w->out, "No run is known.\n");
+	assert_string_equal(w->out, "");
+	assert_one_sentence(w);
+	assert_int_equal(run(w, "runs", "nobody", NULL), 4);
+	assert_one_sentence(w);
 	put(w, "runs.jsonl", runs_text);
-	assert_int_equal(run(w, "runs", NULL), 4);
+	assert_int_equal(run(w, "runs", "web01", NULL), 4);
 	assert_non_null(strstr(w->out, "\nweb01 "));
+	publish(w);
 	assert_int_equal(run(w, "runs", "--json", "nobody", NULL), 3);
 }
 
@@ -332,12 +349,14 @@ static void test_events(void **state)
 {
 	struct world *w = *state;
 
+	publish(w);
 	assert_int_equal(run(w, "events", NULL), 0);
-	assert_string_equal(w->out, "");
+	assert_string_equal(w->out, "No event is known.\n");
 	put(w, "events.jsonl", events_text);
 	assert_int_equal(run(w, "events", NULL), 0);
 	assert_string_equal(w->out,
-		"     1 2024-05-01     start         web01         \n"
+		"    ID TIME           EVENT         NAME           DETAILS\n"
+		"     1 2024-05-01     start         web01\n"
 		"     2 2024-05-01     oom           web01          1 kill, 64M of 64M, "
 		"st\\x1bre…\n"
 		"     3 2024-05-01     limit-changed db             memory_limit_bytes 64M -> max\n"
@@ -345,14 +364,35 @@ static void test_events(void **state)
 	assert_lines_fit(w->out, 80);
 	setenv("COLUMNS", "120", 1);
 	assert_int_equal(run(w, "events", "db", NULL), 0);
-	assert_string_equal(w->out, "     3 2024-05-01     limit-changed db             "
-				    "memory_limit_bytes 64M -> max\n");
+	assert_string_equal(w->out,
+		"    ID TIME           EVENT         NAME                               DETAILS\n"
+		"     3 2024-05-01     limit-changed db                                 "
+		"memory_limit_bytes 64M -> max\n");
 	assert_int_equal(run(w, "events", "--since", "2024-05-01 12:00", NULL), 0);
-	assert_memory_equal(w->out, "     4 ", 7);
+	assert_memory_equal(strchr(w->out, '\n'), "\n     4 ", 8);
 	assert_int_equal(run(w, "events", "--json", "--since", "2024-05-01 12:00", NULL), 0);
 	assert_string_equal(w->out,
 		"{\"schema\":1,\"id\":4,\"time\":1714564800.0,\"type\":\"stop\",\"handle\":"
 		"\"web01\",\"index\":7,\"run\":\"00000000000000aa\",\"how\":\"oom\"}\n");
+}
+
+/* What is known is told, and that later events are missing. */
+static void test_events_without_collector(void **state)
+{
+	struct world *w = *state;
+	_cleanup_free_ char *data = format_string("%s/data", w->dir);
+
+	put(w, "events.jsonl", events_text);
+	assert_int_equal(run(w, "events", "db", NULL), 4);
+	assert_non_null(strstr(w->out, "\n     3 "));
+	assert_one_sentence(w);
+	assert_int_equal(run(w, "events", "--id", "1", NULL), 0);
+	assert_int_equal(run(w, "events", "nobody", NULL), 4);
+	assert_string_equal(w->out, "");
+	strcpy(strrchr(data, '/'), "/none");
+	assert_int_equal(set_data_dir(w, data), 0);
+	assert_int_equal(run(w, "events", "-f", NULL), 4);
+	assert_one_sentence(w);
 }
 
 static void put_flight(struct world *w)
@@ -426,6 +466,7 @@ static void test_follow(void **state)
 	int pair[2], fd;
 	pid_t pid;
 
+	publish(w);
 	put(w, "events.jsonl", events_text);
 	assert_int_equal(pipe2(pair, O_NONBLOCK), 0);
 	pid = fork();
@@ -440,12 +481,12 @@ static void test_follow(void **state)
 	dprintf(fd, "{\"id\":5,\"time\":1714564900.0,\"type\":\"start\",\"handle\":\"db\"}\n"
 		    "{\"id\":6,\"time\":1714564900.0,\"type\":\"start\",\"handle\":\"web02\"}\n");
 	close(fd);
-	expect_line(pair[0], "     6 2024-05-01     start         web02         \n");
+	expect_line(pair[0], "     6 2024-05-01     start         web02\n");
 	old = format_string("%s/data/events-1714561200-1714564900.jsonl", w->dir);
 	assert_int_equal(rename(path, old), 0);
 	put(w, "events.jsonl",
 		"{\"id\":7,\"time\":1714564901.0,\"type\":\"stop\",\"handle\":\"web02\"}\n");
-	expect_line(pair[0], "     7 2024-05-01     stop          web02         \n");
+	expect_line(pair[0], "     7 2024-05-01     stop          web02\n");
 	kill(pid, SIGTERM);
 	waitpid(pid, NULL, 0);
 	close(pair[0]);
@@ -462,6 +503,7 @@ int main(void)
 		TEST(test_runs_json),
 		TEST(test_runs_csv),
 		TEST(test_events),
+		TEST(test_events_without_collector),
 		TEST(test_event_by_id),
 		TEST(test_follow),
 	};

@@ -279,7 +279,7 @@ static void test_no_hooks(void **state)
 	struct fixture *x = *state;
 
 	assert_int_equal(tell(x, OPEN("aa", "web", ",'found':false")), 0);
-	wait_s(x, 1);
+	wait_s(x, 0);
 	assert_out(x, "");
 	wait_s(x, 1);
 	assert_out(x, EVENT("1", "1000.0", "appeared") "}\n");
@@ -613,6 +613,22 @@ static void test_flapping(void **state)
 	assert_int_equal(flapped(x), 0);
 }
 
+/* Six events, but three starts. */
+static void test_flapping_late_hook(void **state)
+{
+	struct fixture *x = *state;
+
+#define LATE(run)                                                                                  \
+	assert_int_equal(tell(x, OPEN(run, "late", "")), 0);                                       \
+	wait_s(x, 1);                                                                              \
+	assert_int_equal(record(x, START(run, "late", "")), 0);
+	LATE("a1");
+	LATE("a2");
+	LATE("a3");
+	assert_non_null(strstr(x->out, "\"id\":6"));
+	assert_int_equal(flapped(x), 0);
+}
+
 static void test_nonsense(void **state)
 {
 	struct fixture *x = *state;
@@ -700,6 +716,7 @@ int main(void)
 		TEST(test_killed_between_lines),
 		TEST(test_not_written),
 		TEST(test_flapping),
+		TEST(test_flapping_late_hook),
 		TEST(test_nonsense),
 		cmocka_unit_test(test_seen),
 		cmocka_unit_test(test_tell),
