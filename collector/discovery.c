@@ -215,8 +215,8 @@ uint64_t discovery_tick(struct discovery *d, uint64_t now)
 	if (now >= d->reconcile_ns)
 		reconcile(d, now);
 	try_places(d, now);
-	announce(d); /* does not wait for the disk */
 	save_index(d, now);
+	announce(d);
 	count_all_asked(d);
 	next = ask_due(d, now);
 	strangers_run(d, now);
