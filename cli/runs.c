@@ -21,6 +21,7 @@ enum form {
 struct output {
 	uint64_t end_ns, start_ns; /* end: UINT64_MAX while it runs */
 	char *text;
+	uint64_t run;
 };
 
 struct runs {
@@ -187,7 +188,11 @@ static int put(struct runs *r, const struct one *o)
 		r->size = size;
 	}
 	to = &r->out[r->n];
-	*to = (struct output){o->running ? UINT64_MAX : o->end_ns, o->start_ns, NULL};
+	*to = (struct output){
+		.end_ns = o->running ? UINT64_MAX : o->end_ns,
+		.start_ns = o->start_ns,
+		.run = o->run,
+	};
 	out = open_memstream(&to->text, &len);
 	if (!out)
 		return -ENOMEM;
@@ -308,6 +313,24 @@ static int newest_first(const void *a, const void *b)
 	return x->start_ns > y->start_ns ? -1 : x->start_ns < y->start_ns;
 }
 
+/* The sample may still show what has ended since: the ledger knows better. */
+static void drop_ended(struct runs *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		bool ended = false;
+
+		for (size_t k = 0; r->out[i].end_ns == UINT64_MAX && k < r->n && !ended; k++)
+			ended = r->out[k].run == r->out[i].run && r->out[k].end_ns != UINT64_MAX;
+		if (ended)
+			free(r->out[i].text);
+		else
+			r->out[n++] = r->out[i];
+	}
+	r->n = n;
+}
+
 static void put_titles(const struct runs *r)
 {
 	FILE *out = r->cli->out;
@@ -332,6 +355,7 @@ static void put_titles(const struct runs *r)
 /* exit: what the sample of the collector has come to; that has been said. */
 static int put_all(struct runs *r, int exit)
 {
+	drop_ended(r);
 	if (r->n > 0)
 		qsort(r->out, r->n, sizeof(*r->out), newest_first);
 	if (!r->n && exit != CLI_DONE)
