@@ -172,13 +172,14 @@ void control_handle(struct control *c, struct services *s, const struct pollfd *
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		struct client *client = &c->client[i];
 
-		for (size_t k = 1; k < n && client->fd >= 0; k++)
+		for (size_t k = 1; k < n && client->fd >= 0; k++) {
 			if (fds[k].fd != client->fd || !fds[k].revents)
 				continue;
-		if (client->flush_id != 0)
-			client->fd = close_fd(client->fd);
-		else
-			read_client(s, client);
+			if (client->flush_id != 0)
+				client->fd = close_fd(client->fd);
+			else
+				read_client(s, client);
+		}
 		if (client->fd >= 0)
 			finish_client(s, client, now);
 	}

@@ -390,7 +390,8 @@ static void test_limits(void **state)
 
 #define LINK(n, bytes)                                                                             \
 	"{'op':'link','ifindex':" n ",'time_ns':1019000000000,'receive_bytes':" bytes              \
-	",'transmit_bytes':7,'receive_packets':2}"
+	",'transmit_bytes':7,'receive_packets':2,'transmit_packets':3,'receive_errors':0,"         \
+	"'transmit_errors':0,'receive_drops':0,'transmit_drops':0}"
 
 static void test_links(void **state)
 {
