@@ -44,7 +44,7 @@ loadcelld-lxc_LIBS   := -llxc
 loadcelld-store_LIBS := -lrrd
 loadcelld-walk_LIBS  :=
 loadcell_LIBS        := -lncursesw -ltinfo
-LIBS := -linih -ljansson
+LIBS := -linih -ljansson -lz
 
 PROGRAMS := loadcelld loadcelld-lxc loadcelld-store loadcelld-walk loadcell
 BIN      := $(PROGRAMS:%=$(B)/bin/%)

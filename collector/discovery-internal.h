@@ -2,8 +2,10 @@
 #pragma once
 
 #include <limits.h>
+#include <string.h>
 #include <sys/types.h>
 
+#include "../lib/glob.h"
 #include "../lib/log.h"
 #include "../lib/value.h"
 #include "discovery.h"
@@ -27,7 +29,7 @@
 
 struct pattern {
 	const char *kind; /* NULL: never an instance, nor is anything below it */
-	const char *component[3];
+	const char *component[3]; /* of a built-in one */
 	bool limit_on_parent;
 	bool escaped; /* the name is escaped as systemd does */
 };
@@ -45,8 +47,14 @@ struct match {
 	char name[NAME_MAX + 1];
 };
 
-/* Finds the outermost match in a path below the mount, "/a/b/c". */
-enum match_result pattern_match(const char *path, struct match *ret);
+/* The configured ones; NULL: no memory. */
+struct patterns;
+struct patterns *patterns_new(const struct config *c);
+void patterns_free(struct patterns *p);
+DEFINE_CLEANUP(struct patterns *, patterns_free)
+
+/* Finds the outermost match in a path below the mount, "/a/b/c". `more` may be NULL. */
+enum match_result pattern_match(const struct patterns *more, const char *path, struct match *ret);
 
 /* --- places: discovery-place.c -------------------------------------------------------------- */
 
@@ -79,6 +87,7 @@ struct place {
 	char *lxcpath, *name; /* as the socket says */
 	bool confirmed;       /* loadcelld-lxc has seen that lxcpath is uid's own */
 	uint64_t ask_ns;      /* when to ask (again) */
+	bool described;       /* once at least */
 	unsigned int ask_failures;
 	uint64_t asked; /* number of the request on the way, or 0 */
 };
@@ -91,6 +100,11 @@ struct place *place_add(struct discovery *d, const char *path, enum controller w
 void place_end(struct discovery *d, struct place *p);
 /* The cgroup is gone. */
 void place_remove(struct discovery *d, struct place *p);
+/*
+ * Another kind's cgroup lives on when the process that stands for it ends: the next one does, or
+ * none while it is empty.
+ */
+void place_follow(struct discovery *d, struct place *p);
 /* Looks for init and name; makes the place an instance when all is there. */
 void place_try(struct discovery *d, struct place *p, uint64_t now);
 /* Tries soon, and then ever more rarely. */
@@ -121,10 +135,16 @@ int process_cgroups(
 void free_paths(char *paths[CONTROLLER_COUNT]);
 /*
  * Looks for init in the place's cgroup and up to two levels below. *ret_sure is false when it is
- * no pid 1 and so may be a process that was attached. -ESRCH: there is none.
+ * no pid 1 and so may be a process that was attached. Where no LXC pattern tells of an init it is
+ * the oldest process. -ESRCH: there is none.
  */
 int init_find(
 	const struct discovery *d, const struct place *p, struct process *ret, bool *ret_sure);
+/* Whether a place is LXC's, or that of another kind: its cgroup then is all there is. */
+static inline bool place_is_lxc(const struct place *p)
+{
+	return !p->pattern || strcmp(p->pattern->kind, "lxc") == 0;
+}
 /* A path relative to a controller's mount, for openat(2): "." for "/". */
 const char *below_mount(const char *path);
 
@@ -217,6 +237,7 @@ void tree_events(struct discovery *d, uint64_t now);
 struct discovery {
 	const struct config *config;
 	const struct hierarchies *h;
+	struct patterns *patterns;
 	struct index *index;
 	struct discovery_ops ops;
 	void *data;

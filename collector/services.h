@@ -71,6 +71,11 @@ uint64_t services_flush(struct services *s);
  * or does not read, messages wait here, up to a number; what is then lost is counted and said.
  */
 void services_tell_ledger(struct services *s, json_t *message);
+/*
+ * LXC has destroyed the instance with this number: with destroyed = forget the store removes its
+ * history, unless it runs.
+ */
+void services_destroyed(struct services *s, uint32_t index);
 /* Keeps the sentence for `loadcell status` and logs it. */
 void services_error(struct services *s, struct complaint *c, const char *format, ...)
 	_printf_(3, 4);

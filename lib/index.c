@@ -197,6 +197,16 @@ const struct index_entry *index_by_handle(
 	return &e->e;
 }
 
+int index_each(
+	const struct index *x, int (*call)(void *data, const struct index_entry *e), void *data)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < x->count; i++)
+		r = call(data, &x->all[i]->e);
+	return r;
+}
+
 void index_note_run(struct index *x, uint32_t number, uint64_t run, uint64_t now_s)
 {
 	struct index_item *e = find_number(x, number);

@@ -46,6 +46,8 @@ static void test_parse_duration(void **state)
 		{"1h", 0, 3600000000000},
 		{"1d", 0, 86400000000000},
 		{"365d", 0, 31536000000000000},
+		{"2y", 0, 63072000000000000},
+		{"1Y", -EINVAL, 0},
 		{"0s", 0, 0},
 		{"18446744073s", 0, UINT64_C(18446744073000000000)},
 		{"18446744074s", -ERANGE, 0},
@@ -129,7 +131,9 @@ static void assert_defaults(const struct config *c)
 	assert_string_equal(c->lxcpath[1], "/var/lib/incus/containers");
 	assert_true(c->flush_ns == 60 * NSEC_PER_SEC);
 	assert_true(c->keep_ns == 86400 * NSEC_PER_SEC);
-	assert_true(c->archive_ns == 365 * 86400 * NSEC_PER_SEC);
+	assert_true(c->archive_ns == 730 * 86400 * NSEC_PER_SEC);
+	assert_int_equal(c->forget_destroyed, 0);
+	assert_int_equal(c->patterns, 0);
 	assert_int_equal(c->data_max, 0);
 	assert_int_equal(c->data_max_ratio, 100000000);
 	assert_int_equal(c->ledger_max, 67108864);
@@ -158,7 +162,7 @@ static void test_defaults(void **state)
 static void test_shipped_file(void **state)
 {
 	static const char *const keys[] = {"interval", "run_dir", "data_dir", "cgroup_root",
-		"proc_root", "lxcpath", "flush", "keep", "archive", "data_max", "ledger", "events",
+		"proc_root", "lxcpath", "flush", "keep", "archive", "destroyed", "data_max", "ledger", "events",
 		"recent", "disk_walk", "disk_walk_share", "stale_after", "reconcile",
 		"instances_max", "agentx", "snmp_arc", "snmp_contexts", "listen"};
 	static const char path[] = "etc/loadcell.conf";
@@ -198,6 +202,10 @@ static void test_all_keys(void **state)
 				   "flush = 5m\n"
 				   "keep = 0s\n"
 				   "archive = 3650d\n"
+				   "destroyed = forget\n"
+				   "pattern = docker  /docker/{name}/\n"
+				   "pattern = app /apps.slice/{name}.service ; comment\n"
+				   "pattern = vm_2-x /machine.slice/machine-qemu\\x2d*\\x2d{name}.scope\n"
 				   "data_max = 5G\n"
 				   "ledger = 1M\n"
 				   "events = 2M\n"
@@ -228,6 +236,12 @@ static void test_all_keys(void **state)
 	assert_true(c->flush_ns == 300 * NSEC_PER_SEC);
 	assert_int_equal(c->keep_ns, 0);
 	assert_true(c->archive_ns == UINT64_C(315360000) * NSEC_PER_SEC);
+	assert_int_equal(c->forget_destroyed, 1);
+	assert_int_equal(c->patterns, 3);
+	assert_string_equal(c->pattern[0], "docker  /docker/{name}");
+	assert_string_equal(c->pattern[1], "app /apps.slice/{name}.service");
+	assert_string_equal(
+		c->pattern[2], "vm_2-x /machine.slice/machine-qemu\\x2d*\\x2d{name}.scope");
 	assert_true(c->data_max == UINT64_C(5368709120));
 	assert_int_equal(c->ledger_max, 1048576);
 	assert_int_equal(c->events_max, 2097152);
@@ -272,6 +286,10 @@ static void test_errors_name_file_and_line(void **state)
 		{TEXT("interval\nflush = x\n"), "f:1: expected key = value"},
 		{TEXT("flush = x\ninterval\n"),
 			"f:1: flush must be a duration from 1s to 1h, not \"x\""},
+		{TEXT("flush = 5s\npattern = lxc /lxc/{name}\n"),
+			"f:2: pattern must be KIND /PATH/{name}, each once, 32 at most: a kind "
+			"other than lxc, up to 15 of [a-z0-9_-], and a glob of up to 7 components "
+			"with one {name}, not \"lxc /lxc/{name}\""},
 		{TEXT("= 5s\n"), "f:1: unknown key \"\""},
 		{TEXT("[loadcell]\n"), "f:1: the file has no sections, only key = value lines"},
 		{TEXT("interval = 5s\n  [x]\n"),
@@ -303,7 +321,15 @@ static void test_bad_values(void **state)
 		"interval = 1e3s", "interval = 10s 5s", "run_dir = run",
 		"run_dir =", "run_dir = \"/run\"", "data_dir = ~/x", "cgroup_root = ./x",
 		"proc_root = proc", "lxcpath = var/lib/lxc", "flush = 0s", "flush = 2h",
-		"keep = 3651d", "keep = 1", "archive = forever", "data_max = 0 %",
+		"keep = 3651d", "keep = 1", "archive = forever", "archive = 11y", "destroyed = yes",
+		"destroyed =", "pattern =", "pattern = /docker/{name}", "pattern = docker",
+		"pattern = docker docker/{name}", "pattern = docker /docker/*",
+		"pattern = docker /{name}/{name}", "pattern = docker /docker/{name",
+		"pattern = Docker /docker/{name}", "pattern = lxc /docker/{name}",
+		"pattern = abcdefghijklmnop /docker/{name}", "pattern = a /[/{name}",
+		"pattern = a /[b-a]/{name}", "pattern = a /x[[:alpha:]]/{name}",
+		"pattern = a /[a/b]/{name}", "pattern = a /1/2/3/4/5/6/7/{name}",
+		"pattern = a /x/{name}\npattern = a /x/{name}", "data_max = 0 %",
 		"data_max = 101 %", "data_max = 1023K", "data_max = 10", "ledger = 1K",
 		"ledger = off", "events = 63K", "recent = 1K", "recent = 5G", "disk_walk = 0s",
 		"disk_walk = 500ms", "disk_walk = OFF", "disk_walk_share = 0 %",
@@ -330,7 +356,10 @@ static void test_bad_values(void **state)
 static void test_good_borders(void **state)
 {
 	static const char *const lines[] = {"interval = 1h", "interval = 1000ms", "flush = 1h",
-		"keep = 3650d", "data_max = 1M", "data_max = 100 %", "ledger = 64K", "recent = 64K",
+		"keep = 3650d", "archive = 10y", "destroyed = keep",
+		"pattern = abcdefghijklmno /docker/{name}", "pattern = a /1/2/3/4/5/6/{name}",
+		"pattern = a /{name}", "pattern = a /[]x]/{name}", "pattern = a /[!]x]/{name}",
+		"pattern = a /x/{name}\npattern = b /x/{name}", "data_max = 1M", "data_max = 100 %", "ledger = 64K", "recent = 64K",
 		"recent = 4G", "disk_walk = 1s", "disk_walk = 30d", "disk_walk_share = 100 %",
 		"disk_walk_share = 0.0000001 %", "stale_after = 10s", "stale_after = 1d",
 		"stale_after = auto", "instances_max = 1", "instances_max = 100000",
