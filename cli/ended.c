@@ -289,7 +289,7 @@ static void put_instance(struct json_out *j, const struct ended *e)
 
 	json_text(j, "name", text_of(line, "name"));
 	json_text(j, "handle", e->handle);
-	json_embed(j, "index", json_object_get(line, "index"));
+	json_number(j, "index", (uint64_t)json_integer_value(json_object_get(line, "index")));
 	json_text(j, "hostname", text_of(line, "hostname"));
 	json_embed(j, "groups", json_object_get(line, "groups"));
 	json_embed(j, "facts", json_object_get(line, "facts"));

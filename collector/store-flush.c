@@ -5,6 +5,7 @@
 #include <sys/statfs.h>
 #include <time.h>
 
+#include "../lib/archive.h"
 #include "store-internal.h"
 
 #define BATCH_BYTES (8 * 1024 * 1024)
@@ -57,6 +58,7 @@ static int look(
 static void set_aside(
 	struct store *s, struct store_file *f, const char *word, uint64_t number, const char *why)
 {
+	const char *gz = f->packed ? ARCHIVE_SUFFIX : "";
 	char suffix[64];
 	int r;
 
@@ -65,7 +67,8 @@ static void set_aside(
 	if (r < 0)
 		hold(s, f, store_error(s, r, "cannot set %s aside: %s", f->name, strerror(-r)));
 	else
-		log_warning("%s; it is kept as %s.%s and a new one begins", why, f->name, suffix);
+		log_warning("%s; it is kept as %s%s.%s and a new one begins", why, f->name, gz,
+			suffix);
 }
 
 static void set_damaged_aside(struct store *s, struct store_file *f, const char *why)

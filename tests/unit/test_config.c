@@ -203,7 +203,7 @@ static void test_all_keys(void **state)
 				   "keep = 0s\n"
 				   "archive = 3650d\n"
 				   "destroyed = forget\n"
-				   "pattern = docker  /docker/{name}/\n"
+				   "pattern = docker  /docker/{name}\n"
 				   "pattern = app /apps.slice/{name}.service ; comment\n"
 				   "pattern = vm_2-x /machine.slice/machine-qemu\\x2d*\\x2d{name}.scope\n"
 				   "data_max = 5G\n"
