@@ -30,7 +30,8 @@ static int by_handle(const void *a, const void *b)
 
 static struct ended *find(struct reading *r, const char *handle)
 {
-	struct ended **found = tfind(&(struct ended){.handle = (char *)handle}, &r->tree, by_handle);
+	struct ended **found =
+		tfind(&(struct ended){.handle = (char *)handle}, &r->tree, by_handle);
 
 	return found ? *found : NULL;
 }
@@ -250,7 +251,8 @@ static void put_row(const struct cli *cli, const struct ended *e, size_t width)
 {
 	json_t *line = json_loads(e->line, 0, NULL);
 	uint64_t start_ns = time_of(line, "start");
-	_cleanup_free_ char *handle = text_clean(e->handle), *how = text_clean(text_of(line, "how"));
+	_cleanup_free_ char *handle = text_clean(e->handle),
+			    *how = text_clean(text_of(line, "how"));
 	_cleanup_free_ char *name = handle ? text_fit(handle, width, false) : NULL;
 	struct cell ran = {"-"}, cpu, peak;
 

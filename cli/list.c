@@ -282,8 +282,8 @@ int list_main(struct cli *cli, int argc, char **argv)
 	if (!l.view.snapshot)
 		return r;
 	n = view_instances(&l.view, argv + optind, (size_t)(argc - optind), &l.rows);
-	if (n >= 0 && l.all && ended_read(cli, &l.view, argv + optind, (size_t)(argc - optind),
-				       &l.ended) < 0)
+	if (n >= 0 && l.all &&
+		ended_read(cli, &l.view, argv + optind, (size_t)(argc - optind), &l.ended) < 0)
 		n = -ENOMEM;
 	if (n >= 0) {
 		l.n = (size_t)n;

@@ -28,7 +28,7 @@
 /* --- patterns: discovery-pattern.c ---------------------------------------------------------- */
 
 struct pattern {
-	const char *kind; /* NULL: never an instance, nor is anything below it */
+	const char *kind;         /* NULL: never an instance, nor is anything below it */
 	const char *component[3]; /* of a built-in one */
 	bool limit_on_parent;
 	bool escaped; /* the name is escaped as systemd does */

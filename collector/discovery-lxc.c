@@ -146,8 +146,7 @@ static char *joined_groups(const json_t *groups)
 	return json_is_array(groups) ? TAKE_PTR(text) : NULL;
 }
 
-static void describe(
-	struct discovery *d, struct place *p, const json_t *answer, uint64_t now)
+static void describe(struct discovery *d, struct place *p, const json_t *answer, uint64_t now)
 {
 	bool changed = false;
 

@@ -4,9 +4,9 @@
 #include "discovery-internal.h"
 
 /*
- * How cgroups of instances are named, beside what the configuration tells: '*' is the name, '#' a number, the rest literal. Any number
- * of directories may stand above (a slice, a user's service). The first row that fits wins, so a
- * longer form stands before a shorter one.
+ * How cgroups of instances are named, beside what the configuration tells: '*' is the name, '#' a
+ * number, the rest literal. Any number of directories may stand above (a slice, a user's service).
+ * The first row that fits wins, so a longer form stands before a shorter one.
  */
 static const struct pattern patterns[] = {
 	{.component = {"lxc.monitor"}},
@@ -142,7 +142,8 @@ static enum match_result match_built_in(const char *path, struct match *ret, siz
 	return MATCH_NONE;
 }
 
-/* --- what the configuration tells -------------------------------------------------------------- */
+/* --- what the configuration tells --------------------------------------------------------------
+ */
 
 struct patterns {
 	size_t n;
@@ -162,8 +163,7 @@ struct patterns *patterns_new(const struct config *c)
 		size_t kind = strcspn(text, " ");
 
 		snprintf(p->row[p->n].kind, sizeof(p->row[0].kind), "%.*s", (int)kind, text);
-		p->row[p->n].pattern =
-			(struct pattern){.kind = p->row[p->n].kind, .escaped = true};
+		p->row[p->n].pattern = (struct pattern){.kind = p->row[p->n].kind, .escaped = true};
 		if (glob_compile(text + kind + strspn(text + kind, " "), &p->row[p->n].glob) < 0) {
 			patterns_free(p);
 			return NULL;

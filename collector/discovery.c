@@ -320,9 +320,9 @@ static void replace_patterns(struct discovery *d, struct patterns *fresh)
 		struct place *p = d->places[i];
 		struct match m;
 
-		if (p->pattern && (pattern_match(fresh, p->path, &m) != MATCH_INSTANCE ||
-					  p->path[m.end] ||
-					  strcmp(m.pattern->kind, p->pattern->kind) != 0)) {
+		if (p->pattern &&
+			(pattern_match(fresh, p->path, &m) != MATCH_INSTANCE || p->path[m.end] ||
+				strcmp(m.pattern->kind, p->pattern->kind) != 0)) {
 			place_remove(d, p);
 			continue;
 		}

@@ -113,7 +113,8 @@ static json_t *describe(struct lxc_container *c)
 {
 	json_t *answer = json_object();
 	pid_t init = c->init_pid(c);
-	char *hostname = NULL, *groups = lxc_item(c, "lxc.group"), *rootfs = lxc_item(c, "lxc.rootfs.path");
+	char *hostname = NULL, *groups = lxc_item(c, "lxc.group"),
+	     *rootfs = lxc_item(c, "lxc.rootfs.path");
 	const char *path = rootfs;
 
 	/* The running one may have been set by lxc-start -s; a dead monitor cannot tell. */

@@ -67,8 +67,8 @@ int services_init_discovery(struct services *s, const struct hierarchies *h, str
 /* A new flush for whoever asks; the number is answered in flushed_id. */
 uint64_t services_flush(struct services *s);
 /*
- * Sends a message to loadcelld-ledger (docs/lifecycle.md) and releases it. While that helper is away
- * or does not read, messages wait here, up to a number; what is then lost is counted and said.
+ * Sends a message to loadcelld-ledger (docs/lifecycle.md) and releases it. While that helper is
+ * away or does not read, messages wait here, up to a number; what is then lost is counted and said.
  */
 void services_tell_ledger(struct services *s, json_t *message);
 /*

@@ -204,16 +204,17 @@ uint64_t store_pack_step(struct store *s)
 	return MAX(spent * PAUSE_FACTOR, PAUSE_MIN_NS);
 }
 
-/* --- for a new run ----------------------------------------------------------------------------- */
+/* --- for a new run -----------------------------------------------------------------------------
+ */
 
 static int unpack_to(struct store *s, const char *archive, const char *new, uint64_t *ret_bytes,
 	struct error *err)
 {
 	_cleanup_close_ int from =
 		openat(s->archive_fd, archive, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	_cleanup_close_ int to = from < 0 ? -1
-					  : openat(s->rrd_fd, new,
-						    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	_cleanup_close_ int to =
+		from < 0 ? -1
+			 : openat(s->rrd_fd, new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 	struct stat st;
 	int r;
 
@@ -252,7 +253,8 @@ int store_unpack(struct store *s, struct store_file *f, uint64_t room, struct er
 	return 0;
 }
 
-/* --- a destroyed instance ---------------------------------------------------------------------- */
+/* --- a destroyed instance ----------------------------------------------------------------------
+ */
 
 void store_forget(struct store *s, uint32_t number)
 {

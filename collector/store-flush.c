@@ -67,8 +67,8 @@ static void set_aside(
 	if (r < 0)
 		hold(s, f, store_error(s, r, "cannot set %s aside: %s", f->name, strerror(-r)));
 	else
-		log_warning("%s; it is kept as %s%s.%s and a new one begins", why, f->name, gz,
-			suffix);
+		log_warning(
+			"%s; it is kept as %s%s.%s and a new one begins", why, f->name, gz, suffix);
 }
 
 static void set_damaged_aside(struct store *s, struct store_file *f, const char *why)
@@ -620,7 +620,8 @@ static int open_directory(const char *path, int *ret, struct error *err)
 		return error_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
 	/* Files belong to the directory's group, which readers join. */
 	if (!(st.st_mode & S_ISGID) && fchmod(fd, 02750) < 0)
-		return error_set(err, -errno, "cannot set the mode of %s: %s", path, strerror(errno));
+		return error_set(
+			err, -errno, "cannot set the mode of %s: %s", path, strerror(errno));
 	return 0;
 }
 

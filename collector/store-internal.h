@@ -58,7 +58,7 @@ struct store_file {
 	struct store_file *next;
 	char *name; /* in rrd/, also of one that is packed: in archive/ ".gz" is added */
 	uint32_t number;
-	bool aside; /* damaged or replaced, kept for people; name is its own then */
+	bool aside;  /* damaged or replaced, kept for people; name is its own then */
 	bool packed; /* in archive/ */
 	bool exists;
 	bool checked; /* its name is the index's */
@@ -69,7 +69,8 @@ struct store_file {
 	uint64_t refused;    /* flush in which data_max left no room for it */
 	uint64_t run;        /* of the last stored sample; 0: not known */
 	uint64_t interfaces; /* hash of which interfaces it had; 0: not known */
-	uint64_t forgot_ns;  /* samples up to this wall clock are not stored; 0: none was forgotten */
+	uint64_t
+		forgot_ns; /* samples up to this wall clock are not stored; 0: none was forgotten */
 };
 
 #define STORE_BUCKETS 4096

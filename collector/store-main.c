@@ -183,8 +183,7 @@ static void serve(struct session *session, const sigset_t *mask)
 	ssize_t n;
 
 	while (buf && !terminated) {
-		struct timespec t = {
-			(time_t)(wait / NSEC_PER_SEC), (long)(wait % NSEC_PER_SEC)};
+		struct timespec t = {(time_t)(wait / NSEC_PER_SEC), (long)(wait % NSEC_PER_SEC)};
 		int r = ppoll(&p, 1, wait == UINT64_MAX ? NULL : &t, mask);
 
 		/* What is packed is packed in pieces, so a flush waits for no more than one. */

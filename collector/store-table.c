@@ -158,7 +158,8 @@ static int scan_entry(struct store *s, const char *name, bool packed)
 
 static int scan_directory(struct store *s, bool packed)
 {
-	int fd = openat(packed ? s->archive_fd : s->rrd_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd =
+		openat(packed ? s->archive_fd : s->rrd_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	int r = 0;
@@ -348,9 +349,8 @@ static int older(const void *a, const void *b)
 /* Sorted once per flush, so that 10,000 ended files do not make a flush slow. */
 static int find_candidates(struct store *s)
 {
-	struct store_file **c =
-		reallocarray(s->candidates, s->table.files + s->table.archives + 1,
-			sizeof(struct store_file *));
+	struct store_file **c = reallocarray(
+		s->candidates, s->table.files + s->table.archives + 1, sizeof(struct store_file *));
 	size_t n = 0;
 
 	if (!c)

@@ -10,7 +10,8 @@
  * Who reads RRDs unpacks one for himself with archive_open(); the file stays as it is.
  */
 #define ARCHIVE_SUFFIX       ".gz"
-#define ARCHIVE_UNPACKED_MAX (UINT64_C(256) << 20) /* five times the RRD of a one second interval */
+#define ARCHIVE_UNPACKED_MAX (UINT64_C(256) << 20) /* five times the RRD of a one second interval  \
+						    */
 
 /* Whatever an open archive holds goes to `to`. -EBADMSG: damaged, cut off, or no RRD in it. */
 int archive_unpack(int from, const char *name, int to, struct error *err);
@@ -21,5 +22,4 @@ int archive_unpack(int from, const char *name, int to, struct error *err);
  * without O_CLOEXEC.
  */
 #define ARCHIVE_PATH_MAX 32
-int archive_open(
-	const char *path, int *ret_fd, char ret_path[ARCHIVE_PATH_MAX], struct error *err);
+int archive_open(const char *path, int *ret_fd, char ret_path[ARCHIVE_PATH_MAX], struct error *err);

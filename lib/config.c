@@ -72,8 +72,7 @@ static int parse_scaled(const char *text, const struct unit *unit, size_t n, uin
 int parse_duration(const char *text, uint64_t *ret_ns)
 {
 	static const struct unit units[] = {{"ms", SECONDS(1) / 1000}, {"s", SECONDS(1)},
-		{"m", SECONDS(60)}, {"h", SECONDS(3600)}, {"d", DAYS(1)},
-		{"y", DAYS(365)}};
+		{"m", SECONDS(60)}, {"h", SECONDS(3600)}, {"d", DAYS(1)}, {"y", DAYS(365)}};
 
 	return parse_scaled(text, units, ARRAY_SIZE(units), ret_ns);
 }

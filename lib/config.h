@@ -26,24 +26,24 @@ struct config {
 	size_t lxcpaths;
 	char *pattern[CONFIG_PATTERNS_MAX]; /* "KIND /GLOB/{name}", see glob.h; none */
 	size_t patterns;
-	uint64_t flush_ns;        /* 60s: how long samples may stay out of the RRDs */
-	uint64_t keep_ns;         /* 1d after an instance's end */
-	uint64_t archive_ns;      /* 2y after that */
+	uint64_t flush_ns;         /* 60s: how long samples may stay out of the RRDs */
+	uint64_t keep_ns;          /* 1d after an instance's end */
+	uint64_t archive_ns;       /* 2y after that */
 	uint64_t forget_destroyed; /* 1: a destroyed instance's history goes; 0 ("keep") */
-	uint64_t data_max;        /* bytes; 0: data_max_ratio of the file system */
-	uint64_t data_max_ratio;  /* billionths; 10 % */
-	uint64_t ledger_max;      /* bytes; 64M */
-	uint64_t events_max;      /* bytes; 64M */
-	uint64_t recent_bytes;    /* 16M */
-	uint64_t disk_walk_ns;    /* 15m between two walks of one instance; 0 ("off"): never */
-	uint64_t disk_walk_share; /* billionths of one core; 1 % */
-	uint64_t stale_after_ns;  /* 0: three intervals, at least 15 s */
-	uint64_t reconcile_ns;    /* 10s */
-	uint64_t instances_max;   /* 5000: above, instances are counted, not measured */
-	char *agentx;             /* /var/agentx/master */
-	char *snmp_arc;           /* 1.3.6.1.4.1.8072.9999.9999 */
-	uint64_t snmp_contexts;   /* 1000 */
-	char *listen;             /* 127.0.0.1:9818 */
+	uint64_t data_max;         /* bytes; 0: data_max_ratio of the file system */
+	uint64_t data_max_ratio;   /* billionths; 10 % */
+	uint64_t ledger_max;       /* bytes; 64M */
+	uint64_t events_max;       /* bytes; 64M */
+	uint64_t recent_bytes;     /* 16M */
+	uint64_t disk_walk_ns;     /* 15m between two walks of one instance; 0 ("off"): never */
+	uint64_t disk_walk_share;  /* billionths of one core; 1 % */
+	uint64_t stale_after_ns;   /* 0: three intervals, at least 15 s */
+	uint64_t reconcile_ns;     /* 10s */
+	uint64_t instances_max;    /* 5000: above, instances are counted, not measured */
+	char *agentx;              /* /var/agentx/master */
+	char *snmp_arc;            /* 1.3.6.1.4.1.8072.9999.9999 */
+	uint64_t snmp_contexts;    /* 1000 */
+	char *listen;              /* 127.0.0.1:9818 */
 };
 
 /* Where to read: the -c argument, else LOADCELL_CONFIG, else the default path. */

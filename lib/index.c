@@ -65,6 +65,7 @@ static void free_entry(struct index_item *e)
 	free(e->e.name);
 	free(e->e.handle);
 	free(e->e.context);
+	free(e->line);
 	free(e);
 }
 
@@ -213,6 +214,7 @@ void index_note_run(struct index *x, uint32_t number, uint64_t run, uint64_t now
 
 	if (!e)
 		return;
+	free(TAKE_PTR(e->line));
 	e->e.last_seen_s = now_s;
 	if (now_s >= e->saved_seen_s + SEEN_STEP_S)
 		x->dirty = true;

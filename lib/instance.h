@@ -26,7 +26,7 @@ struct identity {
 	pid_t init;
 	uint64_t init_starttime_ticks; /* with init: no pid is mistaken for a later one */
 	uint64_t start_time_ns;        /* wall clock */
-	uint64_t run; /* hash of boot id, cgroup inode and LXC init's start time; never 0 */
+	uint64_t run;        /* hash of boot id, cgroup inode and LXC init's start time; never 0 */
 	uint64_t starts;     /* runs that this collector's index has seen */
 	bool network_shared; /* its network namespace is the host's */
 	/*

@@ -212,7 +212,8 @@ static void test_no_archive(void **state)
 	end(x);
 }
 
-/* --- killed ------------------------------------------------------------------------------------ */
+/* --- killed ------------------------------------------------------------------------------------
+ */
 
 #define KILLED 3
 
@@ -246,7 +247,8 @@ static void kill_a_store(struct fixture *x, unsigned int *seed)
 	assert_true(WIFSIGNALED(status));
 }
 
-/* Whenever a store is killed while it packs and unpacks, each instance has its whole history once. */
+/* Whenever a store is killed while it packs and unpacks, each instance has its whole history once.
+ */
 static void test_killed(void **state)
 {
 	struct fixture *x = &the_fixture;
@@ -302,7 +304,8 @@ static void test_killed(void **state)
 	end(x);
 }
 
-/* --- trouble ------------------------------------------------------------------------------------ */
+/* --- trouble ------------------------------------------------------------------------------------
+ */
 
 static void check_damaged(const char *make, const char *sentence)
 {
@@ -317,7 +320,8 @@ static void check_damaged(const char *make, const char *sentence)
 	const char *file = file_of("a", a);
 	_cleanup_free_ char *gz = format_string("%s/data/archive/%s.gz", x->dir, file);
 
-	assert_true(command("mkdir -p %s/data/archive && cd %s && %s >%s", x->dir, x->dir, make, gz));
+	assert_true(
+		command("mkdir -p %s/data/archive && cd %s && %s >%s", x->dir, x->dir, make, gz));
 	assert_int_equal(archive_open(gz, &fd, path, &err), -EBADMSG);
 	if (!strstr(err.text, sentence) || !strstr(err.text, file))
 		fail_msg("%s: %s", make, err.text);
@@ -373,7 +377,8 @@ static void test_data_max(void **state)
 	assert_int_equal(x->store->stats.removed, 1);
 	assert_int_equal(count_data(x, "archive/e3.*"), 0);
 	assert_int_equal(count_data(x, "rrd/e1.*"), 1);
-	/* The archive of an instance that comes back is older than all, and is not removed for it. */
+	/* The archive of an instance that comes back is older than all, and is not removed for it.
+	 */
 	assert_true(command("cd %s/data && f=archive/%s.gz && gzip -c rrd/%s >$f && "
 			    "touch -d @1500000000 $f",
 		x->dir, file_of("back", back), file_of("fresh", fresh)));
@@ -433,7 +438,8 @@ static void test_forget(void **state)
 	end(x);
 }
 
-/* --- many, and the program ---------------------------------------------------------------------- */
+/* --- many, and the program ----------------------------------------------------------------------
+ */
 
 static void test_many(void **state)
 {

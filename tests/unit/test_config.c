@@ -162,9 +162,9 @@ static void test_defaults(void **state)
 static void test_shipped_file(void **state)
 {
 	static const char *const keys[] = {"interval", "run_dir", "data_dir", "cgroup_root",
-		"proc_root", "lxcpath", "flush", "keep", "archive", "destroyed", "data_max", "ledger", "events",
-		"recent", "disk_walk", "disk_walk_share", "stale_after", "reconcile",
-		"instances_max", "agentx", "snmp_arc", "snmp_contexts", "listen"};
+		"proc_root", "lxcpath", "flush", "keep", "archive", "destroyed", "data_max",
+		"ledger", "events", "recent", "disk_walk", "disk_walk_share", "stale_after",
+		"reconcile", "instances_max", "agentx", "snmp_arc", "snmp_contexts", "listen"};
 	static const char path[] = "etc/loadcell.conf";
 	_cleanup_(config_free) struct config *c = NULL;
 	_cleanup_free_ char *text = NULL;
@@ -187,38 +187,39 @@ static void test_shipped_file(void **state)
 
 static void test_all_keys(void **state)
 {
-	static const char text[] = "\xef\xbb\xbf# comment\r\n"
-				   "interval=1s\n"
-				   "  run_dir = /tmp//run/  \n"
-				   "\tdata_dir\t=\t/tmp/data dir ; comment\n"
-				   "; comment\n"
-				   "    # indented comment\n"
-				   "cgroup_root = /tmp/cg;x\r\n"
-				   "proc_root = /\n"
-				   "\n"
-				   "lxcpath = /a/\n"
-				   "lxcpath = /b\n"
-				   "lxcpath = //c\n"
-				   "flush = 5m\n"
-				   "keep = 0s\n"
-				   "archive = 3650d\n"
-				   "destroyed = forget\n"
-				   "pattern = docker  /docker/{name}\n"
-				   "pattern = app /apps.slice/{name}.service ; comment\n"
-				   "pattern = vm_2-x /machine.slice/machine-qemu\\x2d*\\x2d{name}.scope\n"
-				   "data_max = 5G\n"
-				   "ledger = 1M\n"
-				   "events = 2M\n"
-				   "recent = 3M\n"
-				   "disk_walk = off\n"
-				   "disk_walk_share = 0.5 %\n"
-				   "stale_after = 20s\n"
-				   "reconcile = 30s\n"
-				   "instances_max = 7\n"
-				   "agentx = tcp:localhost:705\n"
-				   "snmp_arc = 1.3.6.1.4.1.99999\n"
-				   "snmp_contexts = 0\n"
-				   "listen: [::1]:80";
+	static const char text[] =
+		"\xef\xbb\xbf# comment\r\n"
+		"interval=1s\n"
+		"  run_dir = /tmp//run/  \n"
+		"\tdata_dir\t=\t/tmp/data dir ; comment\n"
+		"; comment\n"
+		"    # indented comment\n"
+		"cgroup_root = /tmp/cg;x\r\n"
+		"proc_root = /\n"
+		"\n"
+		"lxcpath = /a/\n"
+		"lxcpath = /b\n"
+		"lxcpath = //c\n"
+		"flush = 5m\n"
+		"keep = 0s\n"
+		"archive = 3650d\n"
+		"destroyed = forget\n"
+		"pattern = docker  /docker/{name}\n"
+		"pattern = app /apps.slice/{name}.service ; comment\n"
+		"pattern = vm_2-x /machine.slice/machine-qemu\\x2d*\\x2d{name}.scope\n"
+		"data_max = 5G\n"
+		"ledger = 1M\n"
+		"events = 2M\n"
+		"recent = 3M\n"
+		"disk_walk = off\n"
+		"disk_walk_share = 0.5 %\n"
+		"stale_after = 20s\n"
+		"reconcile = 30s\n"
+		"instances_max = 7\n"
+		"agentx = tcp:localhost:705\n"
+		"snmp_arc = 1.3.6.1.4.1.99999\n"
+		"snmp_contexts = 0\n"
+		"listen: [::1]:80";
 	_cleanup_(config_free) struct config *c = NULL;
 	struct error err = {0};
 
@@ -359,12 +360,12 @@ static void test_good_borders(void **state)
 		"keep = 3650d", "archive = 10y", "destroyed = keep",
 		"pattern = abcdefghijklmno /docker/{name}", "pattern = a /1/2/3/4/5/6/{name}",
 		"pattern = a /{name}", "pattern = a /[]x]/{name}", "pattern = a /[!]x]/{name}",
-		"pattern = a /x/{name}\npattern = b /x/{name}", "data_max = 1M", "data_max = 100 %", "ledger = 64K", "recent = 64K",
-		"recent = 4G", "disk_walk = 1s", "disk_walk = 30d", "disk_walk_share = 100 %",
-		"disk_walk_share = 0.0000001 %", "stale_after = 10s", "stale_after = 1d",
-		"stale_after = auto", "instances_max = 1", "instances_max = 100000",
-		"snmp_arc = 2.999.4294967295", "snmp_arc = 0.39", "listen = localhost:65535",
-		"listen = [::]:1"};
+		"pattern = a /x/{name}\npattern = b /x/{name}", "data_max = 1M", "data_max = 100 %",
+		"ledger = 64K", "recent = 64K", "recent = 4G", "disk_walk = 1s", "disk_walk = 30d",
+		"disk_walk_share = 100 %", "disk_walk_share = 0.0000001 %", "stale_after = 10s",
+		"stale_after = 1d", "stale_after = auto", "instances_max = 1",
+		"instances_max = 100000", "snmp_arc = 2.999.4294967295", "snmp_arc = 0.39",
+		"listen = localhost:65535", "listen = [::]:1"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		_cleanup_(config_free) struct config *c = NULL;

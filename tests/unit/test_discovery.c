@@ -95,8 +95,7 @@ static const struct glob_case glob_cases[] = {
 	{"/docker/{name}", "/docker/", NULL, NULL},
 	{"/docker/{name}", "/a/docker/4f5a", NULL, NULL},
 	{"/docker/{name}", "/dockers/4f5a", NULL, NULL},
-	{"/apps.slice/{name}.service", "/apps.slice/web.service", "web",
-		"/apps.slice/web.service"},
+	{"/apps.slice/{name}.service", "/apps.slice/web.service", "web", "/apps.slice/web.service"},
 	{"/apps.slice/{name}.service", "/apps.slice/.service", NULL, NULL},
 	{"/apps.slice/{name}.service", "/apps.slice/web.serviced", NULL, NULL},
 	{"/apps.slice/{name}.service", "/appsxslice/web.service", NULL, NULL},
@@ -166,8 +165,8 @@ static void configured_patterns(void **state)
 	}
 }
 
-static void check_match(const struct patterns *p, const char *path, const char *kind,
-	const char *name, size_t end)
+static void check_match(
+	const struct patterns *p, const char *path, const char *kind, const char *name, size_t end)
 {
 	struct match m;
 
@@ -706,8 +705,8 @@ static void another_kind(void **state)
 	assert_int_equal(w.appeared, 2);
 	assert_string_equal(get(&w, "a-b")->kind, "app");
 	assert_string_equal(get(&w, "a-b")->lxcpath, "");
-	assert_string_equal(get(&w, "a-b")->cgroup[CONTROLLER_MEMORY],
-		"/apps.slice/a\\x2db.service");
+	assert_string_equal(
+		get(&w, "a-b")->cgroup[CONTROLLER_MEMORY], "/apps.slice/a\\x2db.service");
 	assert_int_equal(get(&w, "a-b")->init, 200);
 	/* btime 1700000000, 200 ticks of 10 ms */
 	assert_true(get(&w, "a-b")->start_time_ns == UINT64_C(1700000002000000000));
@@ -925,8 +924,8 @@ static void described_facts(void **state)
 			"10.0.3.7,fd00::7", "Bad Key", "x", "evil", "a\nip=6.6.6.6", "number", 7,
 			"empty", "", "note", "gr\xc3\xbc\xc3\x9f"));
 	assert_int_equal(w.described, 1);
-	assert_string_equal(w.seen[0]->facts,
-		"network=veth\nip=10.0.3.7,fd00::7\nnote=gr\xc3\xbc\xc3\x9f");
+	assert_string_equal(
+		w.seen[0]->facts, "network=veth\nip=10.0.3.7,fd00::7\nnote=gr\xc3\xbc\xc3\x9f");
 	close_world(&w);
 }
 

@@ -650,7 +650,8 @@ static void age_uses_the_right_clock(void **state)
 	_cleanup_(snapshot_close) struct snapshot *here = NULL, *elsewhere = NULL, *future = NULL;
 	const struct place *p = *state;
 	const uint64_t minute = 60000000000u, second = 1000000000u;
-	/* By the wall clock an hour old, by the monotonic clock (since boot, so not more) a second. */
+	/* By the wall clock an hour old, by the monotonic clock (since boot, so not more) a second.
+	 */
 	const struct snapshot_info info = {
 		.time_ns = clock_ns(CLOCK_REALTIME) - 60 * minute,
 		.monotonic_ns = clock_ns(CLOCK_MONOTONIC) - second,
