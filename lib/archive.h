@@ -9,9 +9,10 @@
  * data_dir/archive/NAME.NUMBER.rrd.gz: the RRD of an instance that has ended, as gzip(1) makes it.
  * Who reads RRDs unpacks one for himself with archive_open(); the file stays as it is.
  */
-#define ARCHIVE_SUFFIX       ".gz"
-#define ARCHIVE_UNPACKED_MAX (UINT64_C(256) << 20) /* five times the RRD of a one second interval  \
-						    */
+#define ARCHIVE_SUFFIX ".gz"
+#define ARCHIVE_UNPACKED_MAX                                                                       \
+	(UINT64_C(256) << 20) /* five times the RRD of a one second interval                       \
+			       */
 
 /* Whatever an open archive holds goes to `to`. -EBADMSG: damaged, cut off, or no RRD in it. */
 int archive_unpack(int from, const char *name, int to, struct error *err);

@@ -25,9 +25,9 @@
 #include <time.h>
 
 #include "../../collector/hierarchy.h"
-#include "../../lib/measure.h"
 #include "../../collector/sampler-internal.h"
 #include "../../lib/config.h"
+#include "../../lib/measure.h"
 
 #define PREFIX    "lxc.payload.loadcell-bench-"
 #define ROUNDS    12

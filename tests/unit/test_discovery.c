@@ -655,11 +655,27 @@ static void without_monitor(void **state)
 	put_cgroup(&w, "/lxc.payload.other-4", "110\n");
 	put_process(&w, 120, 1, 0, 0, 120, "/qemu.slice/205.scope", 0);
 	put_cgroup(&w, "/qemu.slice/205.scope", "120\n");
+	/* libvirt: QEMU's threads lie below the scope, and swtpm may be older. */
+	put_process(&w, 141, 1, 0, 0, 141,
+		"/machine.slice/machine-qemu\\x2d3\\x2dinstance\\x2d0000002a.scope/libvirt/"
+		"emulator",
+		0);
+	put_cgroup(&w,
+		"/machine.slice/machine-qemu\\x2d3\\x2dinstance\\x2d0000002a.scope/libvirt/"
+		"emulator",
+		"141\n");
+	put_process(&w, 140, 1, 0, 0, 140,
+		"/machine.slice/machine-qemu\\x2d3\\x2dinstance\\x2d0000002a.scope", 0);
+	put_cgroup(
+		&w, "/machine.slice/machine-qemu\\x2d3\\x2dinstance\\x2d0000002a.scope", "140\n");
 	/* Attached to an instance whose init is gone: no instance. */
 	put_process(&w, 130, 1, 0, 0, 130, "/lxc.payload.gone", 0);
 	put_cgroup(&w, "/lxc.payload.gone", "130\n");
 	start_world(&w);
-	assert_int_equal(w.appeared, 3);
+	assert_int_equal(w.appeared, 4);
+	assert_int_equal(get(&w, "instance-0000002a")->init, 140);
+	assert_string_equal(get(&w, "instance-0000002a")->cgroup[CONTROLLER_MEMORY],
+		"/machine.slice/machine-qemu\\x2d3\\x2dinstance\\x2d0000002a.scope");
 	assert_string_equal(get(&w, "web")->lxcpath, w.lxcpath);
 	assert_string_equal(get(&w, "other-4")->lxcpath, "");
 	assert_string_equal(get(&w, "205")->kind, "qemu");
