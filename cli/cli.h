@@ -110,11 +110,13 @@ struct row_match {
 	size_t row;
 	struct snapshot_row fixed;
 };
-/* The instances that match one of the patterns (globs on handle, host name and groups; none: all),
- * sorted by handle. The caller frees. Returns how many, or -ENOMEM. */
+/* The instances that match one of the patterns (globs on handle, host name, groups and addresses;
+ * none: all), sorted by handle. The caller frees. Returns how many, or -ENOMEM. */
 ssize_t view_instances(
 	const struct view *v, char *const *patterns, size_t n, struct row_match **ret);
-/* Whether the pattern matches an instance's handle, host name or one of its groups. */
+/* One of the globs, or none is given. */
+bool instance_is_wanted(const struct snapshot_row *row, char *const *patterns, size_t n);
+/* Whether the pattern matches an instance's handle, host name, a group, an IP or MAC address. */
 bool instance_matches(const struct snapshot_row *row, const char *pattern,
 	bool (*matches)(const char *pattern, const char *text));
 

@@ -11,8 +11,9 @@
 
 static const struct command commands[] = {
 	{"list", list_main,
-		"one line per instance; PATTERN is a glob of handles, host names, groups",
-		"[--json|--csv] [--sort COLUMN] [--reverse] [--wide] [PATTERN ...]"},
+		"one line per instance; PATTERN is a glob of handles, host names, groups, "
+		"addresses",
+		"[--all] [--json|--csv] [--sort COLUMN] [--reverse] [--wide] [PATTERN ...]"},
 	{"show", show_main, "everything about one instance; NAME is its handle", "[--json] NAME"},
 	{"top", top_main, "a live table of instances",
 		"[--batch] [--delay S] [--count N] [--sort COLUMN] [--filter TEXT]"},

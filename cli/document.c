@@ -144,6 +144,7 @@ void document_instance(struct json_out *j, const struct view *v, const struct ro
 	json_text(j, "context", fixed->text[TEXT_CONTEXT]);
 	json_text(j, "hostname", fixed->text[TEXT_HOSTNAME]);
 	json_lines(j, "groups", fixed->text[TEXT_GROUPS]);
+	json_pairs(j, "facts", fixed->text[TEXT_FACTS]);
 	json_text(j, "lxcpath", fixed->text[TEXT_LXCPATH]);
 	json_text(j, "kind", fixed->text[TEXT_KIND]);
 	json_text(j, "state", fixed->text[TEXT_STATE]);

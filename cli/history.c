@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "history.h"
 
-#include <fnmatch.h>
 #include <string.h>
 #include <time.h>
+
+#include "../lib/facts.h"
 
 #define HALF_A_YEAR_NS (182 * 86400 * NSEC_PER_SEC)
 
@@ -72,26 +73,37 @@ const char *history_text(const json_t *line, const char *key)
 	return text ? text : "";
 }
 
-static bool matches(const json_t *line, const char *pattern)
+char *history_groups(const json_t *line)
 {
 	json_t *group;
-	size_t i;
+	char *text = NULL;
+	size_t i, len;
+	FILE *f = open_memstream(&text, &len);
 
-	if (fnmatch(pattern, history_text(line, "handle"), 0) == 0 ||
-		fnmatch(pattern, history_text(line, "hostname"), 0) == 0)
-		return true;
+	if (!f)
+		return NULL;
 	json_array_foreach (json_object_get(line, "groups"), i, group)
-		if (json_is_string(group) && fnmatch(pattern, json_string_value(group), 0) == 0)
-			return true;
-	return false;
+		fprintf(f, "%s%s", i ? "\n" : "",
+			json_is_string(group) ? json_string_value(group) : "");
+	return fclose(f) == 0 ? text : NULL;
 }
 
 bool history_matches(const json_t *line, char *const *patterns, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (matches(line, patterns[i]))
-			return true;
-	return n == 0;
+	_cleanup_free_ char *groups = n ? history_groups(line) : NULL;
+	_cleanup_free_ char *facts = n ? facts_from_json(json_object_get(line, "facts")) : NULL;
+	const char *handle = history_text(line, "handle");
+	struct snapshot_row row = {
+		.text =
+			{
+				[TEXT_HANDLE] = *handle ? handle : history_text(line, "name"),
+				[TEXT_HOSTNAME] = history_text(line, "hostname"),
+				[TEXT_GROUPS] = groups ? groups : "",
+				[TEXT_FACTS] = facts ? facts : "",
+			},
+	};
+
+	return instance_is_wanted(&row, patterns, n);
 }
 
 /* --- figures ---------------------------------------------------------------------------------- */

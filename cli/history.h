@@ -12,9 +12,11 @@ int when_parse(const char *text, uint64_t now_ns, uint64_t *ret_ns);
 /* With the year instead of the time of day where it is more than half a year ago. */
 struct cell when_cell(uint64_t ns, uint64_t now_ns, bool seconds);
 
-/* A line's handle, host name or one of its groups matches one of the globs; none: all match. */
+/* As instance_is_wanted(), for a line of the ledger or the events. */
 bool history_matches(const json_t *line, char *const *patterns, size_t n);
 const char *history_text(const json_t *line, const char *key); /* "" when it is not there */
+/* One a line. NULL: no memory. */
+char *history_groups(const json_t *line);
 
 struct history_column {
 	const char *title;

@@ -5,7 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "json.h"
+#include "ended.h"
+#include "history.h"
 #include "top-view.h"
 
 /* What `list` prints, whichever form it takes. */
@@ -13,7 +14,8 @@ struct listing {
 	struct view view;
 	struct row_match *rows;
 	size_t n;
-	bool json, csv, wide, reverse;
+	struct ended_list ended;
+	bool all, json, csv, wide, reverse;
 	struct top_column sort;
 };
 
@@ -172,11 +174,14 @@ static void list_text(const struct cli *cli, const struct listing *l)
 
 	if (l->n > 0)
 		put_table(cli, l);
+	else if (l->ended.n > 0)
+		fputs("No instance that matches is running.\n", cli->out);
 	else if (l->view.info->rows[SCOPE_INSTANCE] > 0)
 		fputs("No instance matches.\n", cli->out);
 	else
 		fprintf(cli->out, "No instance is running on %s.\n",
 			host && *host ? host : "this host");
+	ended_text(cli, &l->ended, l->wide);
 }
 
 /* --- CSV ------------------------------------------------------------------------------------- */
@@ -211,6 +216,7 @@ static void list_csv(const struct cli *cli, const struct listing *l)
 		}
 		putc('\n', cli->out);
 	}
+	ended_csv(cli, &l->ended);
 }
 
 /* --- the command ----------------------------------------------------------------------------- */
@@ -226,6 +232,7 @@ static void list_json(const struct cli *cli, const struct listing *l)
 		document_instance(&j, &l->view, &l->rows[i]);
 		json_end(&j, '}');
 	}
+	ended_json(&j, &l->ended);
 	document_end(&j);
 }
 
@@ -234,6 +241,7 @@ static int list_options(const struct cli *cli, int argc, char **argv, struct lis
 {
 	const char *sort = "name";
 	const struct cli_option options[] = {
+		{"all", 'a', NULL, &l->all, "also those that have ended, the last first"},
 		{"json", 0, NULL, &l->json, "everything, as one JSON document"},
 		{"csv", 0, NULL, &l->csv, "all metrics, one line per instance"},
 		{"sort", 0, "COLUMN", &sort,
@@ -260,8 +268,11 @@ int list_main(struct cli *cli, int argc, char **argv)
 	if (!l.view.snapshot)
 		return r;
 	n = view_instances(&l.view, argv + optind, (size_t)(argc - optind), &l.rows);
-	if (n >= 0) {
+	if (n >= 0)
 		l.n = (size_t)n;
+	if (n >= 0 && l.all)
+		n = ended_read(cli, &l.view, argv + optind, (size_t)(argc - optind), &l.ended);
+	if (n >= 0) {
 		qsort_r(l.rows, l.n, sizeof(*l.rows), by_column, &l);
 		if (l.json)
 			list_json(cli, &l);
@@ -270,8 +281,13 @@ int list_main(struct cli *cli, int argc, char **argv)
 		else
 			list_text(cli, &l);
 	} else {
-		r = cli_fail(cli, CLI_FAILED, "out of memory");
+		r = n == -ENOMEM ? cli_fail(cli, CLI_FAILED, "out of memory")
+				 : history_failed(cli, "runs", (int)n);
 	}
+	if (l.ended.damaged)
+		cli_fail(cli, r, "%" PRIu64 " damaged lines of the ledger are left out",
+			l.ended.damaged);
+	ended_free(&l.ended);
 	free(l.rows);
 	view_close(&l.view);
 	return r;

@@ -205,21 +205,6 @@ static int put(struct runs *r, const struct one *o)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static char *groups_text(const json_t *line)
-{
-	char *text = NULL;
-	json_t *group;
-	size_t i, len;
-	FILE *f = open_memstream(&text, &len);
-
-	if (!f)
-		return NULL;
-	json_array_foreach (json_object_get(line, "groups"), i, group)
-		fprintf(f, "%s%s", i ? "\n" : "",
-			json_is_string(group) ? json_string_value(group) : "");
-	return fclose(f) == 0 ? text : NULL;
-}
-
 static int take_line(void *data, const json_t *line)
 {
 	struct runs *r = data;
@@ -229,7 +214,7 @@ static int take_line(void *data, const json_t *line)
 
 	if (end < r->since_ns || !history_matches(line, r->patterns, r->n_patterns))
 		return 0;
-	groups = groups_text(line);
+	groups = history_groups(line);
 	if (!groups)
 		return -ENOMEM;
 	memset(r->values, 0, metric_count(SCOPE_INSTANCE) * sizeof(*r->values));

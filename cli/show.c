@@ -64,19 +64,21 @@ static void put_attributes(const struct shown *s)
 		cell_duration(s->view->age_ns - s->view->age_ns % NSEC_PER_SEC).text);
 }
 
-static void put_cgroups(const struct shown *s)
+/* The "key=value" lines of a text. */
+static void put_pairs(const struct shown *s, const char *title, enum snapshot_text text)
 {
 	size_t len;
 
-	fputs("\ncgroups\n", s->out);
-	for_each_line(s->row->fixed.text[TEXT_CGROUPS], line, len)
+	if (*s->row->fixed.text[text])
+		fprintf(s->out, "\n%s\n", title);
+	for_each_line(s->row->fixed.text[text], line, len)
 	{
-		const char *path = memchr(line, '=', len);
-		int key_len = path ? (int)(path - line) : 0;
+		const char *value = memchr(line, '=', len);
+		int key_len = value ? (int)(value - line) : 0;
 
-		if (path)
+		if (value)
 			text_line(s->out, "  %-12.*s %.*s", key_len, line, (int)len - key_len - 1,
-				path + 1);
+				value + 1);
 	}
 }
 
@@ -149,7 +151,8 @@ static void show_text(const struct shown *s)
 	const struct metric *m;
 
 	put_attributes(s);
-	put_cgroups(s);
+	put_pairs(s, "facts", TEXT_FACTS);
+	put_pairs(s, "cgroups", TEXT_CGROUPS);
 	put_limits(s);
 	put_disk(s);
 	put_interfaces(s);

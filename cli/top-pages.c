@@ -35,6 +35,7 @@ static void put_texts(struct line *l, const struct snapshot_row *fixed)
 		{TEXT_DISK, "disk figures by"},
 		{TEXT_CGROUPS, "cgroup"},
 		{TEXT_LIMITS, "limited by"},
+		{TEXT_FACTS, "fact"},
 		{TEXT_NOTES, "note"},
 	};
 	size_t len;
@@ -115,7 +116,7 @@ size_t top_view_help(size_t width, size_t first, size_t lines, const struct top_
 	static const char *const keys[][2] = {
 		{"q", "quit"},
 		{"h ?", "this help; Esc, h or q leaves it"},
-		{"/", "filter: a part or a glob of handle, host name or group"},
+		{"/", "filter: a part or a glob of handle, host name, group or address"},
 		{"Enter", "all about the selected instance; Esc leaves it"},
 		{"space", "pause and go on"},
 		{"+ -", "look less or more often"},

@@ -119,6 +119,37 @@ const char *view_host_text(const struct view *v, enum snapshot_text text)
 										   : "";
 }
 
+static bool part_matches(const char *text, size_t len, const char *pattern,
+	bool (*matches)(const char *pattern, const char *text))
+{
+	_cleanup_free_ char *copy = strndup(text, len);
+
+	return copy && matches(pattern, copy);
+}
+
+/* One of the addresses: the values of ip, ip_configured, mac, mac1 ... */
+static bool address_matches(const char *facts, const char *pattern,
+	bool (*matches)(const char *pattern, const char *text))
+{
+	size_t len;
+
+	for_each_line(facts, line, len)
+	{
+		const char *end = line + len, *item = memchr(line, '=', len);
+
+		if (!item || (strncmp(line, "ip", 2) != 0 && strncmp(line, "mac", 3) != 0))
+			continue;
+		while (item++ < end) {
+			size_t n = strcspn(item, ",\n");
+
+			if (part_matches(item, n, pattern, matches))
+				return true;
+			item += n;
+		}
+	}
+	return false;
+}
+
 bool instance_matches(const struct snapshot_row *row, const char *pattern,
 	bool (*matches)(const char *pattern, const char *text))
 {
@@ -128,12 +159,10 @@ bool instance_matches(const struct snapshot_row *row, const char *pattern,
 		return true;
 	for_each_line(row->text[TEXT_GROUPS], line, len)
 	{
-		_cleanup_free_ char *group = strndup(line, len);
-
-		if (group && matches(pattern, group))
+		if (part_matches(line, len, pattern, matches))
 			return true;
 	}
-	return false;
+	return address_matches(row->text[TEXT_FACTS], pattern, matches);
 }
 
 static bool glob_matches(const char *pattern, const char *text)
@@ -141,7 +170,7 @@ static bool glob_matches(const char *pattern, const char *text)
 	return fnmatch(pattern, text, 0) == 0;
 }
 
-static bool any_matches(const struct snapshot_row *row, char *const *patterns, size_t n)
+bool instance_is_wanted(const struct snapshot_row *row, char *const *patterns, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (instance_matches(row, patterns[i], glob_matches))
@@ -169,7 +198,7 @@ ssize_t view_instances(
 
 		m->row = row;
 		if (snapshot_row(v->snapshot, SCOPE_INSTANCE, row, &m->fixed) == 0 &&
-			any_matches(&m->fixed, patterns, n))
+			instance_is_wanted(&m->fixed, patterns, n))
 			found++;
 	}
 	qsort(matches, found, sizeof(*matches), by_handle);

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <limits.h>
+#include <string.h>
 #include <sys/types.h>
 
+#include "../lib/glob.h"
 #include "../lib/listeners.h"
 #include "../lib/log.h"
 #include "../lib/pattern.h"
@@ -56,6 +58,7 @@ struct place {
 	char *lxcpath, *name; /* as the socket says */
 	bool confirmed;       /* loadcelld-lxc has seen that lxcpath is uid's own */
 	uint64_t ask_ns;      /* when to ask (again) */
+	bool described;       /* once at least */
 	unsigned int ask_failures;
 	uint64_t asked; /* number of the request on the way, or 0 */
 };
@@ -68,6 +71,11 @@ struct place *place_add(struct discovery *d, const char *path, enum controller w
 void place_end(struct discovery *d, struct place *p);
 /* The cgroup is gone. */
 void place_remove(struct discovery *d, struct place *p);
+/*
+ * Another kind's cgroup lives on when the process that stands for it ends: the next one does, or
+ * none while it is empty.
+ */
+void place_follow(struct discovery *d, struct place *p);
 /* Looks for init and name; makes the place an instance when all is there. */
 void place_try(struct discovery *d, struct place *p, uint64_t now);
 /* Tries soon, and then ever more rarely. */
@@ -90,10 +98,16 @@ static inline int process_cgroups(
 	const struct discovery *d, pid_t pid, enum controller only, char *paths[CONTROLLER_COUNT]);
 /*
  * Looks for init in the place's cgroup and up to two levels below. *ret_sure is false when it is
- * no pid 1 and so may be a process that was attached. -ESRCH: there is none.
+ * no pid 1 and so may be a process that was attached. Where no LXC pattern tells of an init it is
+ * the oldest process. -ESRCH: there is none.
  */
 int init_find(
 	const struct discovery *d, const struct place *p, struct process *ret, bool *ret_sure);
+/* Whether a place is LXC's, or that of another kind: its cgroup then is all there is. */
+static inline bool place_is_lxc(const struct place *p)
+{
+	return !p->pattern || strcmp(p->pattern->kind, "lxc") == 0;
+}
 
 /* --- command sockets: discovery-socket.c ---------------------------------------------------- */
 
@@ -175,6 +189,7 @@ void tree_events(struct discovery *d, uint64_t now);
 struct discovery {
 	const struct config *config;
 	const struct hierarchies *h;
+	struct patterns *patterns;
 	struct index *index;
 	struct discovery_ops ops;
 	void *data;

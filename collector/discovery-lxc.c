@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "../lib/facts.h"
 #include "discovery-internal.h"
 
 /* A monitor answers only when its start is done, which hooks may delay. */
@@ -10,6 +11,9 @@
 #define LIST_PAUSE_NS   (60 * NSEC_PER_SEC)
 #define DEAF_PAUSE_NS   (1 * NSEC_PER_SEC)
 #define GROUPS_TEXT_MAX 4096
+/* An address may come late (DHCP), and change; each look costs some milliseconds of CPU. */
+#define SECOND_LOOK_NS (20 * NSEC_PER_SEC)
+#define LATER_LOOK_NS  (3600 * NSEC_PER_SEC)
 
 /* --- asking ----------------------------------------------------------------------------------- */
 
@@ -142,14 +146,16 @@ static char *joined_groups(const json_t *groups)
 	return json_is_array(groups) ? TAKE_PTR(text) : NULL;
 }
 
-static void describe(struct discovery *d, struct place *p, const json_t *answer)
+static void describe(struct discovery *d, struct place *p, const json_t *answer, uint64_t now)
 {
 	bool changed = false;
 
 	changed |= set_described(&p->id->hostname, plain_text(json_object_get(answer, "hostname")));
 	changed |= set_described(&p->id->groups, joined_groups(json_object_get(answer, "groups")));
 	changed |= set_described(&p->id->rootfs, plain_text(json_object_get(answer, "rootfs")));
-	p->ask_ns = NEVER_NS;
+	changed |= set_described(&p->id->facts, facts_from_json(json_object_get(answer, "facts")));
+	p->ask_ns = now + (p->described ? LATER_LOOK_NS : SECOND_LOOK_NS);
+	p->described = true;
 	p->ask_failures = 0;
 	if (changed && p->announced)
 		d->ops.described(d->data, p->id);
@@ -168,7 +174,7 @@ static void place_answered(
 		return;
 	}
 	if (p->state == PLACE_LIVE) {
-		describe(d, p, answer);
+		describe(d, p, answer, now);
 		return;
 	}
 	if (p->state != PLACE_ASKED)

@@ -168,6 +168,24 @@ static enum verdict name_without_monitor(
 	return VERDICT_REFUSED;
 }
 
+/* In the index the kind stands for the lxcpath: names of two kinds are different instances. */
+static enum verdict name_of_other_kind(
+	struct discovery *d, struct place *p, const char *cgroup_name, uid_t owner)
+{
+	_cleanup_free_ char *space = format_string("%s:", p->pattern->kind);
+
+	p->uid = 0;
+	if (!space)
+		return VERDICT_LATER;
+	if (!uid_is_trusted(owner))
+		place_refuse(d, p, "user %u may make cgroups there", (unsigned int)owner);
+	else if (!text_is_plain(cgroup_name))
+		place_refuse(d, p, "its name is not UTF-8, or has control characters");
+	else
+		return set_name(p, space, cgroup_name);
+	return VERDICT_REFUSED;
+}
+
 enum verdict place_name(struct discovery *d, struct place *p, const char *cgroup_name,
 	const struct process *init, bool sure, uint64_t run)
 {
@@ -177,13 +195,8 @@ enum verdict place_name(struct discovery *d, struct place *p, const char *cgroup
 
 	if (parent_owner(d, p, &owner) < 0)
 		return VERDICT_LATER;
-	if (p->pattern && strcmp(p->pattern->kind, "lxc") != 0) {
-		p->uid = 0;
-		if (uid_is_trusted(owner))
-			return set_name(p, "", cgroup_name);
-		place_refuse(d, p, "user %u may make cgroups there", (unsigned int)owner);
-		return VERDICT_REFUSED;
-	}
+	if (!place_is_lxc(p))
+		return name_of_other_kind(d, p, cgroup_name, owner);
 	if (!p->pattern)
 		cgroup_name = NULL;
 	l = monitor_listener(d, init->ppid, cgroup_name);

@@ -118,7 +118,7 @@ static void forget_run(struct discovery *d, struct place *p)
 		(void)epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, p->pidfd, NULL);
 	p->pidfd = close_fd(p->pidfd);
 	p->ended = p->announced = false;
-	p->confirmed = false;
+	p->confirmed = p->described = false;
 	p->socket = 0;
 	p->asked = 0;
 	p->ask_ns = NEVER_NS;
@@ -184,13 +184,13 @@ bool custom_cgroup(char *path, const char *monitor_path)
 }
 
 /* One controller's path: cut where the pattern ends, so that where init moved to is no matter. */
-static int set_cgroup(struct identity *id, enum controller c, const struct place *p, char *path,
-	const char *monitor_path, char *name)
+static int set_cgroup(const struct discovery *d, struct identity *id, enum controller c,
+	const struct place *p, char *path, const char *monitor_path, char *name)
 {
 	struct match m = {0};
 	size_t len = strlen(p->path);
 
-	if (p->pattern && pattern_match(path, &m) != MATCH_INSTANCE)
+	if (p->pattern && pattern_match(d->patterns, path, &m) != MATCH_INSTANCE)
 		return -EAGAIN;
 	if (!p->pattern && !custom_cgroup(path, monitor_path))
 		return -EAGAIN;
@@ -223,7 +223,7 @@ static int set_cgroups(const struct discovery *d, const struct place *p, const s
 	for (enum controller c = CONTROLLER_CPU; r >= 0 && c < CONTROLLER_COUNT; c++) {
 		if (!d->h->controller[c].version)
 			continue;
-		r = paths[c] ? set_cgroup(id, c, p, paths[c], monitor_paths[c], name) : -EAGAIN;
+		r = paths[c] ? set_cgroup(d, id, c, p, paths[c], monitor_paths[c], name) : -EAGAIN;
 		if (r == -EAGAIN) {
 			complete = false;
 			r = 0;
@@ -257,7 +257,8 @@ static int set_run(const struct discovery *d, const struct place *p, const struc
 	id->init = init->pid;
 	id->init_starttime_ticks = ticks;
 	id->start_time_ns = boot_ticks_to_ns(&d->boot, ticks);
-	id->run = boot_run(&d->boot, ticks, st.st_ino);
+	/* Another kind has no init: its run is the life of its cgroup, as its counters are. */
+	id->run = boot_run(&d->boot, place_is_lxc(p) ? ticks : 0, st.st_ino);
 	id->network_shared = shares_network(d, init->pid);
 	return 0;
 }
@@ -280,6 +281,7 @@ static bool displace(struct discovery *d, const struct place *p, uint32_t number
 static int set_names(struct discovery *d, const struct place *p, struct identity *id)
 {
 	const struct index_entry *e;
+	bool lxc = place_is_lxc(p);
 	int r = index_assign(d->index, p->lxcpath, p->name, &e);
 
 	if (r < 0)
@@ -290,7 +292,7 @@ static int set_names(struct discovery *d, const struct place *p, struct identity
 	id->index = e->number;
 	id->starts = e->starts;
 	id->name = strdup(e->name);
-	id->lxcpath = strdup(e->lxcpath);
+	id->lxcpath = strdup(lxc ? e->lxcpath : "");
 	id->handle = strdup(e->handle);
 	id->context = strdup(e->context);
 	id->kind = strdup(p->pattern ? p->pattern->kind : "lxc");
@@ -307,6 +309,26 @@ static void watch_init(struct discovery *d, struct place *p)
 	p->pidfd = pidfd_open(p->id->init, 0);
 	if (p->pidfd >= 0 && epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, p->pidfd, &event) < 0)
 		p->pidfd = close_fd(p->pidfd);
+}
+
+void place_follow(struct discovery *d, struct place *p)
+{
+	struct process next;
+	bool sure;
+
+	if (p->pidfd >= 0)
+		(void)epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, p->pidfd, NULL);
+	p->pidfd = close_fd(p->pidfd);
+	p->ended = false;
+	if (init_find(d, p, &next, &sure) < 0 ||
+		(next.pid == p->id->init && next.starttime_ticks == p->id->init_starttime_ticks))
+		return;
+	p->id->init = next.pid;
+	p->id->init_starttime_ticks = next.starttime_ticks;
+	p->id->network_shared = shares_network(d, next.pid);
+	watch_init(d, p);
+	if (p->announced)
+		d->ops.described(d->data, p->id);
 }
 
 /* An instance that its socket told may hold cgroups that look like instances. */
@@ -363,7 +385,7 @@ static int commit(struct discovery *d, struct place *p, struct identity **id)
 	p->state = PLACE_LIVE;
 	p->next_ns = NEVER_NS;
 	p->dropped = p->counted = false;
-	p->ask_ns = strcmp(p->id->kind, "lxc") == 0 && p->id->lxcpath[0] == '/' ? 0 : NEVER_NS;
+	p->ask_ns = place_is_lxc(p) && p->id->lxcpath[0] == '/' ? 0 : NEVER_NS;
 	d->status.instances++;
 	if (!p->pattern)
 		end_below(d, p);

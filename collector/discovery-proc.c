@@ -69,7 +69,16 @@ struct init_search {
 	const struct place *place;
 	struct process other; /* pid 0: none yet */
 	unsigned int directories;
+	bool oldest; /* whatever its namespaces */
 };
+
+/* Of two in the same tick the lower number, so that it is the same one at each look. */
+static bool older(const struct process *a, const struct process *b)
+{
+	if (a->starttime_ticks != b->starttime_ticks)
+		return a->starttime_ticks < b->starttime_ticks;
+	return a->pid < b->pid;
+}
 
 /*
  * A pid 1 of its own pid namespace whose parent is outside is init; one whose parent is inside
@@ -86,7 +95,15 @@ static int search_procs(struct init_search *s, int dirfd, struct process *ret)
 		pid_t pid = (pid_t)strtol(line, NULL, 10);
 		struct process top;
 
-		if (pid <= 0 || climb(s->d, s->place, pid, &top) < 0)
+		if (pid <= 0)
+			continue;
+		if (s->oldest) {
+			if (process_read(s->d, pid, &top) == 0 &&
+				(!s->other.pid || older(&top, &s->other)))
+				s->other = top;
+			continue;
+		}
+		if (climb(s->d, s->place, pid, &top) < 0)
 			continue;
 		if (top.inner_pid == 1) {
 			*ret = top;
@@ -130,7 +147,7 @@ static int search_tree(struct init_search *s, int dirfd, unsigned int depth, str
 
 int init_find(const struct discovery *d, const struct place *p, struct process *ret, bool *ret_sure)
 {
-	struct init_search search = {.d = d, .place = p};
+	struct init_search search = {.d = d, .place = p, .oldest = !place_is_lxc(p)};
 	_cleanup_close_ int fd = openat(d->h->controller[p->where].fd, below_mount(p->path),
 		O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r;

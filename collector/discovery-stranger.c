@@ -150,7 +150,7 @@ static struct place *place_of(
 
 		if (!paths[c])
 			continue;
-		r = pattern_match(paths[c], &m);
+		r = pattern_match(d->patterns, paths[c], &m);
 		if (r == MATCH_IGNORED)
 			continue;
 		if (r == MATCH_INSTANCE)

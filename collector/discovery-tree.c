@@ -142,7 +142,7 @@ static void see_directory(struct discovery *d, const char *parent, const char *n
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/%s", parent, name) >= sizeof(path))
 		return;
-	switch (pattern_match(path, &m)) {
+	switch (pattern_match(d->patterns, path, &m)) {
 	case MATCH_INSTANCE:
 		see_instance(d, path, &m, inode, now);
 		return;

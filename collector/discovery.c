@@ -58,6 +58,9 @@ int discovery_new(const struct config *config, const struct hierarchies *h, stru
 		.epoll_fd = -1,
 		.timer_fd = -1,
 		.inotify_fd = -1};
+	d->patterns = patterns_new(config);
+	if (!d->patterns)
+		return error_set(err, -ENOMEM, "out of memory");
 	if (d->scan == CONTROLLER_NONE)
 		return error_set(err, -ENOENT, "no cgroup hierarchy to look for instances in");
 	r = open_all(d, err);
@@ -85,6 +88,7 @@ void discovery_free(struct discovery *d)
 	strangers_free(d);
 	listeners_free(&d->listeners);
 	tree_close(d);
+	patterns_free(d->patterns);
 	close_fd(d->timer_fd);
 	close_fd(d->epoll_fd);
 	close_fd(d->proc_fd);
@@ -106,6 +110,14 @@ static bool still_there(const struct discovery *d, const struct place *p)
 	       st.st_ino == p->inode;
 }
 
+static void lost_init(struct discovery *d, struct place *p)
+{
+	if (place_is_lxc(p) || p->state != PLACE_LIVE)
+		place_end(d, p);
+	else
+		place_follow(d, p);
+}
+
 static void check_places(struct discovery *d, uint64_t now)
 {
 	uint64_t now_s = now_ns(CLOCK_REALTIME) / NSEC_PER_SEC;
@@ -120,7 +132,7 @@ static void check_places(struct discovery *d, uint64_t now)
 		i++;
 		if (p->state == PLACE_LIVE && p->pidfd < 0 &&
 			!process_alive(d, p->id->init, p->id->init_starttime_ticks))
-			place_end(d, p);
+			lost_init(d, p);
 		if (p->state == PLACE_LIVE)
 			index_note_run(d->index, p->id->index, p->id->run, now_s);
 		else if (p->state != PLACE_ASKED && p->next_ns == NEVER_NS &&
@@ -148,7 +160,7 @@ static void try_places(struct discovery *d, uint64_t now)
 		struct place *p = d->places[i];
 
 		if (p->ended)
-			place_end(d, p);
+			lost_init(d, p);
 		if (p->state != PLACE_LIVE && p->state != PLACE_ASKED && p->next_ns <= now)
 			place_try(d, p, now);
 		if (i < d->places_n && d->places[i] == p)
@@ -273,9 +285,35 @@ void discovery_status(const struct discovery *d, struct discovery_status *ret)
 		ret->dropped += d->places[i]->dropped;
 }
 
+/* Places found by a configured pattern are those of the new patterns now, or none any more. */
+static void replace_patterns(struct discovery *d, struct patterns *fresh)
+{
+	struct patterns *old = d->patterns;
+
+	if (!fresh)
+		return;
+	d->patterns = fresh;
+	for (size_t i = 0; i < d->places_n;) {
+		struct place *p = d->places[i];
+		struct match m;
+
+		if (p->pattern &&
+			(pattern_match(fresh, p->path, &m) != MATCH_INSTANCE || p->path[m.end] ||
+				strcmp(m.pattern->kind, p->pattern->kind) != 0)) {
+			place_remove(d, p);
+			continue;
+		}
+		if (p->pattern)
+			p->pattern = m.pattern;
+		i++;
+	}
+	patterns_free(old);
+}
+
 void discovery_set_config(struct discovery *d, const struct config *config)
 {
 	d->config = config;
+	replace_patterns(d, patterns_new(config));
 	for (size_t i = 0; i < d->strangers_n; i++) {
 		d->strangers[i].settled = false;
 		d->strangers[i].next_ns = 0;
@@ -284,7 +322,7 @@ void discovery_set_config(struct discovery *d, const struct config *config)
 	for (size_t i = 0; i < d->places_n; i++) {
 		struct place *p = d->places[i];
 
-		if (p->state == PLACE_LIVE && p->ask_ns == NEVER_NS && p->id->lxcpath[0])
+		if (p->state == PLACE_LIVE && place_is_lxc(p) && p->id->lxcpath[0])
 			p->ask_ns = 0;
 	}
 	discovery_reconcile_soon(d);

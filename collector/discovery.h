@@ -19,7 +19,10 @@ struct discovery;
 struct discovery_ops {
 	/* A new instance, or a new run of a known one (same index, other run). */
 	void (*appeared)(void *data, const struct identity *id);
-	/* hostname, groups or rootfs became known or changed. */
+	/*
+	 * hostname, groups, rootfs or facts became known or changed; or, with an instance that is
+	 * not LXC's, another process stands for the same run now (init).
+	 */
 	void (*described)(void *data, const struct identity *id);
 	/* The run has ended (or the instance is no longer trusted). */
 	void (*disappeared)(void *data, uint32_t index, uint64_t run);

@@ -86,7 +86,6 @@ static void ledger_message(struct services *s, const char *op, json_t *message)
 {
 	const char *lxcpath = text_of(message, "lxcpath"), *name = text_of(message, "name");
 	const struct index_entry *e;
-	char text[64];
 
 	if (!strcmp(op, "taken")) {
 		tell_taken(&s->tell, number_of(message, "messages"));
@@ -97,9 +96,7 @@ static void ledger_message(struct services *s, const char *op, json_t *message)
 		 */
 		(void)index_assign(s->index, lxcpath, name, &e);
 	} else if (!strcmp(op, "destroyed")) {
-		snprintf(text, sizeof(text), "{\"op\":\"forget\",\"index\":%" PRIu64 "}",
-			number_of(message, "index"));
-		helper_send(&s->helper[HELPER_STORE], text);
+		services_destroyed(s, (uint32_t)number_of(message, "index"));
 	} else if (!strcmp(op, "stats")) {
 		set_counter(s, METRIC_LEDGER_ERRORS, number_of(message, "errors"));
 		set_fact(s, METRIC_LEDGER_SPOOL, number_of(message, "spool"));

@@ -72,7 +72,7 @@ static int become(uid_t uid, struct error *err)
 	return 0;
 }
 
-static char *item(struct lxc_container *c, const char *key)
+char *lxc_item(struct lxc_container *c, const char *key)
 {
 	int len = c->get_config_item(c, key, NULL, 0);
 	char *text;
@@ -113,7 +113,8 @@ static json_t *describe(struct lxc_container *c)
 {
 	json_t *answer = json_object();
 	pid_t init = c->init_pid(c);
-	char *hostname = NULL, *groups = item(c, "lxc.group"), *rootfs = item(c, "lxc.rootfs.path");
+	char *hostname = NULL, *groups = lxc_item(c, "lxc.group"),
+	     *rootfs = lxc_item(c, "lxc.rootfs.path");
 	const char *path = rootfs;
 
 	/* The running one may have been set by lxc-start -s; a dead monitor cannot tell. */
@@ -123,7 +124,7 @@ static json_t *describe(struct lxc_container *c)
 	}
 	if (!hostname || !*hostname) {
 		free(hostname);
-		hostname = item(c, "lxc.uts.name");
+		hostname = lxc_item(c, "lxc.uts.name");
 	}
 	set_text(answer, "hostname", hostname);
 	if (groups)
@@ -133,6 +134,7 @@ static json_t *describe(struct lxc_container *c)
 		path += 4;
 	if (path && path[0] == '/')
 		set_text(answer, "rootfs", path);
+	json_object_set_new(answer, "facts", lxc_facts(c, init > 0));
 	free(hostname);
 	free(groups);
 	free(rootfs);

@@ -17,6 +17,12 @@ json_t *lxc_call_owner(const char *lxcpath, uid_t uid);
 /* uid: who owns the monitor; another than root is become before anything of his is touched. */
 json_t *lxc_call_describe(const char *lxcpath, const char *name, uid_t uid);
 
+/* An item of the configuration in a new text, or NULL. */
+struct lxc_container;
+char *lxc_item(struct lxc_container *c, const char *key);
+/* An object of strings; `runs`: the running container is asked too. */
+json_t *lxc_facts(struct lxc_container *c, bool runs);
+
 /*
  * 0 when nobody but root can change what an absolute path leads to, each directory and symbolic
  * link on the way included. What does not exist yet is fine where only root can make it.

@@ -50,6 +50,7 @@ static void answer(json_t *request, const json_t *reply, const char *error, bool
 		{"hostname", JSON_STRING},
 		{"groups", JSON_ARRAY},
 		{"rootfs", JSON_STRING},
+		{"facts", JSON_OBJECT},
 		{"names", JSON_ARRAY},
 		{"error", JSON_STRING},
 		{"untrusted", JSON_TRUE},
@@ -71,6 +72,7 @@ static void answer(json_t *request, const json_t *reply, const char *error, bool
 		free(text);
 		json_object_del(request, "names");
 		json_object_del(request, "groups");
+		json_object_del(request, "facts");
 		json_object_set_new(request, "error", json_string("the answer is too long"));
 		text = json_dumps(request, JSON_COMPACT);
 	}

@@ -120,6 +120,7 @@ void publish_instance(struct sampler *s, struct instance *in)
 				[TEXT_KIND] = id->kind,
 				[TEXT_STATE] = "running",
 				[TEXT_DISK] = in->disk.method,
+				[TEXT_FACTS] = id->facts,
 				[TEXT_NOTES] = id->network_shared ? "its network is the host's and "
 								    "is not charged to it"
 								  : NULL,

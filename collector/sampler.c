@@ -242,9 +242,12 @@ static void take_described(struct sampler *s, struct message *m)
 	free(in->id->hostname);
 	free(in->id->groups);
 	free(in->id->rootfs);
+	free(in->id->facts);
 	in->id->hostname = TAKE_PTR(m->id->hostname);
 	in->id->groups = TAKE_PTR(m->id->groups);
 	in->id->rootfs = TAKE_PTR(m->id->rootfs);
+	in->id->facts = TAKE_PTR(m->id->facts);
+	instance_follow(&s->measure, in, m->id);
 }
 
 static void take_filesystem(struct sampler *s, struct message *m)

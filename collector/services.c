@@ -105,9 +105,14 @@ static void appeared(void *data, const struct identity *id)
 static void described(void *data, const struct identity *id)
 {
 	struct services *s = data;
+	size_t i = live_place(s, id->index);
 
 	sampler_post_described(s->sampler, id);
 	services_tell_open(s, id);
+	if (i == s->n_live || s->live[i].index != id->index || s->live[i].init == id->init)
+		return;
+	live_add(s, id);
+	helpers_tell_walk(s);
 }
 
 static void disappeared(void *data, uint32_t index, uint64_t run)
@@ -141,6 +146,18 @@ static const struct discovery_ops discovery_ops = {
 	.disappeared = disappeared,
 	.ask_lxc = ask_lxc,
 };
+
+void services_destroyed(struct services *s, uint32_t index)
+{
+	size_t i = live_place(s, index);
+	char text[64];
+
+	if (!s->config->forget_destroyed || (i < s->n_live && s->live[i].index == index))
+		return;
+	snprintf(text, sizeof(text), "{\"op\":\"forget\",\"index\":%" PRIu32 "}", index);
+	/* A store that is away leaves the history, which then ages as any other. */
+	helper_send(&s->helper[HELPER_STORE], text);
+}
 
 /* --- timers ------------------------------------------------------------------------------------
  */

@@ -84,6 +84,11 @@ int services_init_discovery(struct services *s, const struct hierarchies *h, str
 
 /* A new flush for whoever asks; the number is answered in flushed_id. */
 uint64_t services_flush(struct services *s);
+/*
+ * LXC has destroyed the instance with this number: with destroyed = forget the store removes its
+ * history, unless it runs.
+ */
+void services_destroyed(struct services *s, uint32_t index);
 /* Keeps the sentence for `loadcell status` and logs it. */
 void services_error(struct services *s, struct complaint *c, const char *format, ...)
 	_printf_(3, 4);

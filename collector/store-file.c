@@ -469,11 +469,23 @@ static bool is_temporary(const char *name)
 	       !fnmatch("*.new[!.][!.][!.][!.][!.][!.]", name, 0);
 }
 
+static void tidy_archive(struct store *s)
+{
+	_cleanup_free_ char *path = config_data_path(s->config, "archive");
+	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)))
+		if (!fnmatch("*.gz.new", e->d_name, 0))
+			unlinkat(s->archive_fd, e->d_name, 0);
+}
+
 void rrd_files_tidy(struct store *s)
 {
 	_cleanup_closedir_ DIR *dir = opendir(s->rrd_dir);
 	struct dirent *e;
 
+	tidy_archive(s);
 	while (dir && (e = readdir(dir))) {
 		char name[NAME_MAX + 1];
 

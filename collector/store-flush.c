@@ -5,6 +5,7 @@
 #include <sys/statfs.h>
 #include <time.h>
 
+#include "../lib/archive.h"
 #include "store-internal.h"
 
 #define BATCH_BYTES (8 * 1024 * 1024)
@@ -57,6 +58,7 @@ static int look(
 static void set_aside(
 	struct store *s, struct store_file *f, const char *word, uint64_t number, const char *why)
 {
+	const char *gz = f->packed ? ARCHIVE_SUFFIX : "";
 	char suffix[64];
 	int r;
 
@@ -65,7 +67,8 @@ static void set_aside(
 	if (r < 0)
 		hold(s, f, store_error(s, r, "cannot set %s aside: %s", f->name, strerror(-r)));
 	else
-		log_warning("%s; it is kept as %s.%s and a new one begins", why, f->name, suffix);
+		log_warning(
+			"%s; it is kept as %s%s.%s and a new one begins", why, f->name, gz, suffix);
 }
 
 static void set_damaged_aside(struct store *s, struct store_file *f, const char *why)
@@ -102,6 +105,16 @@ static void widen(struct store *s, struct store_file *f, const struct store_layo
 		complaint_over(&s->narrow, "data sources can be added to RRDs again");
 }
 
+/* -EDQUOT without a sentence: ended ones are gone already, and running ones alone fill data_max. */
+static int refuse(struct store *s, struct store_file *f)
+{
+	s->stats.refused += f->refused != s->flush;
+	f->refused = s->flush;
+	complain(&s->limit, "data_max is reached by running instances alone: no RRD for %s",
+		f->name);
+	return -EDQUOT;
+}
+
 static int create(struct store *s, struct store_file *f, struct store_layout *l, uint64_t first_us)
 {
 	struct error err = {""};
@@ -113,17 +126,33 @@ static int create(struct store *s, struct store_file *f, struct store_layout *l,
 		f->run = STORE_NO_RUN;
 		return 0;
 	}
-	if (r == -EDQUOT && !err.text[0]) {
-		s->stats.refused += f->refused != s->flush;
-		f->refused = s->flush;
-		complain(&s->limit, "data_max is reached by running instances alone: no RRD for %s",
-			f->name);
-		return r;
-	}
+	if (r == -EDQUOT && !err.text[0])
+		return refuse(s, f);
 	if (!s->full)
 		store_error(s, r, "%s", err.text);
 	s->full = true;
 	return hold(s, f, r);
+}
+
+/* The history of an instance that has come back; of a damaged archive there is none. */
+static int unpack(struct store *s, struct store_file *f, const struct store_layout *l)
+{
+	struct error err = {""};
+	int r = s->full ? -ENOSPC : store_unpack(s, f, l->file_len, &err);
+
+	if (r == -EBADMSG || r == -ENOENT) {
+		if (r == -EBADMSG)
+			set_damaged_aside(s, f, err.text);
+		else
+			store_table_account(&s->table, f, false, 0);
+		return f->held == s->flush ? -EIO : 0;
+	}
+	if (r == -EDQUOT && !err.text[0])
+		return refuse(s, f);
+	if (r < 0 && !s->full)
+		store_error(s, r, "%s", err.text);
+	s->full |= r < 0;
+	return r < 0 ? hold(s, f, r) : 0;
 }
 
 /* Makes sure that f has a whole file of this layout and looks at it. */
@@ -131,8 +160,14 @@ static int prepare(struct store *s, struct store_file *f, struct store_layout *l
 	struct rrd_view *view)
 {
 	struct error err = {""};
-	int r = f->exists ? rrd_file_look(s, f->name, l, &f->ahead, view, &err) : -ENOENT;
+	int r = 0;
 
+	store_pack_stop(s, f);
+	if (f->exists && f->packed)
+		r = unpack(s, f, l);
+	if (r < 0)
+		return r;
+	r = f->exists ? rrd_file_look(s, f->name, l, &f->ahead, view, &err) : -ENOENT;
 	if (r == -EBADMSG)
 		set_damaged_aside(s, f, err.text);
 	else if (r == -ENOENT)
@@ -277,6 +312,11 @@ static void store_file_rows(
 	}
 	if (record[end[-1].record].seq >= s->cursor)
 		f->seen = s->flush;
+	/* Of a destroyed instance: told while they were in the ring. */
+	while (row < end && record[row->record].time_ns <= f->forgot_ns)
+		row++;
+	if (row == end)
+		return;
 	if (f->held == s->flush || prepare(s, f, l, record[row->record].time_ns / 1000, &view) < 0)
 		return;
 	p.last_us = view.last_us;
@@ -449,6 +489,7 @@ static void mark_live(struct store *s, uint64_t seq)
 
 	if (ring_read(s->ring, seq, rec) < 0)
 		return;
+	s->fresh = s->flush;
 	while (ring_record_next(rec, &pos, &row, s->batch.values, METRIC_ID_END) == 1) {
 		struct store_file *f =
 			row_number(&row, &number) ? store_table_find(&s->table, number) : NULL;
@@ -567,28 +608,38 @@ static void finish_interrupted(struct store *s)
 			set_damaged_aside(s, f, "this RRD was fatal to two stores in a row");
 }
 
+static int open_directory(const char *path, int *ret, struct error *err)
+{
+	struct stat st;
+	int fd, r = make_directories(path, 0750);
+
+	if (r < 0)
+		return error_set(err, r, "cannot make %s: %s", path, strerror(-r));
+	fd = *ret = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
+	/* Files belong to the directory's group, which readers join. */
+	if (!(st.st_mode & S_ISGID) && fchmod(fd, 02750) < 0)
+		return error_set(
+			err, -errno, "cannot set the mode of %s: %s", path, strerror(errno));
+	return 0;
+}
+
 static int open_directories(struct store *s, struct error *err)
 {
 	const struct config *c = s->config;
-	struct stat st;
+	_cleanup_free_ char *archive = config_data_path(c, "archive");
 	int r;
 
 	s->rrd_dir = config_data_path(c, "rrd");
 	s->ring_path = config_run_path(c, "recent");
 	s->index_path = config_data_path(c, "index");
-	if (!s->rrd_dir || !s->ring_path || !s->index_path)
+	if (!s->rrd_dir || !s->ring_path || !s->index_path || !archive)
 		return error_set(err, -ENOMEM, "no memory");
-	r = make_directories(s->rrd_dir, 0750);
+	r = open_directory(s->rrd_dir, &s->rrd_fd, err);
 	if (r < 0)
-		return error_set(err, r, "cannot make %s: %s", s->rrd_dir, strerror(-r));
-	s->rrd_fd = open(s->rrd_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->rrd_fd < 0 || fstat(s->rrd_fd, &st) < 0)
-		return error_set(err, -errno, "cannot open %s: %s", s->rrd_dir, strerror(errno));
-	/* Files belong to the directory's group, which readers join. */
-	if (!(st.st_mode & S_ISGID) && fchmod(s->rrd_fd, 02750) < 0)
-		return error_set(
-			err, -errno, "cannot set the mode of %s: %s", s->rrd_dir, strerror(errno));
-	return 0;
+		return r;
+	return open_directory(archive, &s->archive_fd, err);
 }
 
 static int prepare_store(struct store *s, struct error *err)
@@ -601,6 +652,8 @@ static int prepare_store(struct store *s, struct error *err)
 	r = undo ? undo_open(undo, &s->undo) : -ENOMEM;
 	if (r < 0)
 		return error_set(err, r, "cannot make %s: %s", undo, strerror(-r));
+	if (store_pack_new(s) < 0)
+		return error_set(err, -ENOMEM, "no memory");
 	rrd_files_tidy(s);
 	r = store_table_scan(s);
 	if (r < 0)
@@ -621,7 +674,7 @@ int store_open(const struct config *config, struct store **ret, struct error *er
 	if (!s)
 		return error_set(err, -ENOMEM, "no memory for the store");
 	s->config = config;
-	s->rrd_fd = -1;
+	s->rrd_fd = s->archive_fd = -1;
 	r = prepare_store(s, err);
 	if (r < 0)
 		return r;
@@ -640,6 +693,7 @@ void store_close(struct store *s)
 	for (size_t i = 0; i < STORE_RECORDS_MAX; i++)
 		ring_record_free(&s->batch.record[i]);
 	free(s->batch.row);
+	store_pack_free(s);
 	store_table_free(&s->table);
 	undo_close(s->undo);
 	free(s->candidates);
@@ -647,5 +701,6 @@ void store_close(struct store *s)
 	free(s->ring_path);
 	free(s->index_path);
 	close_fd(s->rrd_fd);
+	close_fd(s->archive_fd);
 	free(s);
 }

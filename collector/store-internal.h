@@ -15,7 +15,8 @@
  * The store (docs/store.md): moves complete cycles out of the ring into one RRD per instance and
  * one for the host. store-main.c is the process, store-flush.c reads the ring, store-row.c makes
  * librrd's words of its rows, store-file.c keeps RRD files whole, store-undo.c makes an update
- * atomic, store-table.c knows all files and bounds them.
+ * atomic, store-table.c knows all files and bounds them, store-archive.c packs those of ended
+ * instances.
  */
 /* A batch: the more samples one update takes, the cheaper each is, but its copy costs memory. */
 #define STORE_RECORDS_MAX 24
@@ -52,12 +53,13 @@ enum store_layout_kind {
 	LAYOUT_COUNT
 };
 
-/* One file below rrd/, or an instance that has none yet. */
+/* One file below rrd/ or archive/, or an instance that has none yet. */
 struct store_file {
 	struct store_file *next;
-	char *name;
+	char *name; /* in rrd/, also of one that is packed: in archive/ ".gz" is added */
 	uint32_t number;
-	bool aside; /* damaged or replaced, kept for people */
+	bool aside;  /* damaged or replaced, kept for people; name is its own then */
+	bool packed; /* in archive/ */
 	bool exists;
 	bool checked; /* its name is the index's */
 	uint64_t bytes;
@@ -68,12 +70,16 @@ struct store_file {
 	uint64_t run;        /* of the last stored sample; 0: not known */
 	uint64_t interfaces; /* hash of which interfaces it had; 0: not known */
 	uint64_t ahead;      /* up to where rows were read ahead */
+	uint64_t
+		forgot_ns; /* samples up to this wall clock are not stored; 0: none was forgotten */
 };
 
 #define STORE_BUCKETS 4096
 struct store_table {
 	struct store_file *bucket[STORE_BUCKETS + 1]; /* by number; the last one: asides */
-	uint64_t files, bytes;                        /* below rrd/ */
+	uint64_t files;                               /* below rrd/ */
+	uint64_t archives;
+	uint64_t bytes; /* of both */
 };
 
 /* A line of all columns: time, then ":" and at most 20 digits and a point each. */
@@ -114,12 +120,14 @@ struct store_stats {
 };
 
 struct store_undo; /* store-undo.c */
+struct store_pack; /* store-archive.c */
 
 struct store {
 	const struct config *config;
 	char *rrd_dir, *ring_path, *index_path;
-	int rrd_fd;
+	int rrd_fd, archive_fd;
 	uint64_t flush;
+	uint64_t fresh; /* flush in which a new sample told what runs */
 	struct ring *ring;
 	uint64_t cursor; /* of the ring when the flush began */
 	bool learnt;     /* from the records before the cursor */
@@ -131,9 +139,10 @@ struct store {
 	struct store_file **candidates; /* ended instances, oldest first; made when needed */
 	size_t candidate, candidates_len;
 	uint64_t candidates_flush, removed_before;
-	uint64_t others_bytes, others_time_ns; /* below data_dir beside rrd/ */
+	uint64_t others_bytes, others_time_ns; /* below data_dir beside these */
 	uint64_t bytes_max;
 	struct store_undo *undo;
+	struct store_pack *pack;
 	struct batch batch;
 	struct row_writer writer;
 	struct store_stats stats;
@@ -219,6 +228,11 @@ struct store_file *store_table_find(struct store_table *t, uint32_t number);
 /* Finds or makes the entry and checks its name against the index; NULL: it has no name yet. */
 struct store_file *store_table_get(struct store *s, uint32_t number);
 void store_table_account(struct store_table *t, struct store_file *f, bool exists, uint64_t bytes);
+/* The ring has rows of it, or had some in the flush before. */
+bool store_file_is_live(const struct store *s, const struct store_file *f);
+/* Removes the file, and keeps the entry; or removes both. */
+int store_table_unlink(struct store *s, struct store_file *f);
+int store_table_delete(struct store *s, struct store_file *f);
 /* Renames the file to NAME.SUFFIX, keeps it as an aside; f then has no file. */
 int store_table_set_aside(struct store *s, struct store_file *f, const char *suffix);
 /* Makes room for `bytes` more below data_max: 0, or -EDQUOT when only live instances are left. */
@@ -226,3 +240,16 @@ int store_table_make_room(struct store *s, uint64_t bytes);
 /* Forgets instances without file that are gone. */
 void store_table_sweep(struct store *s);
 uint64_t store_table_max_bytes(struct store *s);
+
+/* store-archive.c */
+int store_pack_new(struct store *s);
+void store_pack_free(struct store *s);
+/* Ends the packing of f, if it is that; NULL: of any. Before anything else is done with a file. */
+void store_pack_stop(struct store *s, const struct store_file *f);
+/* Does a few milliseconds of work; returns after how many ns to call again, if no flush comes. */
+uint64_t store_pack_step(struct store *s);
+/* The RRD back from the archive, of about so many bytes. -EBADMSG: the archive is damaged; -EDQUOT
+ * without a sentence: data_max leaves no room. */
+int store_unpack(struct store *s, struct store_file *f, uint64_t room, struct error *err);
+/* A destroyed instance, that does not run: its files go, and samples up to now are not stored. */
+void store_forget(struct store *s, uint32_t number);

@@ -160,13 +160,14 @@ static void report(const struct store *s, json_int_t id)
 static void answer(struct store *s, const char *text)
 {
 	json_t *message = json_loads(text, 0, NULL);
-	json_int_t id = 0;
-	const char *op;
+	const char *op = json_string_value(json_object_get(message, "op"));
+	json_int_t index = json_integer_value(json_object_get(message, "index"));
 
-	if (message && json_unpack(message, "{s:s, s?:I}", "op", &op, "id", &id) == 0 &&
-		!strcmp(op, "flush")) {
+	if (op && !strcmp(op, "flush")) {
 		store_flush(s);
-		report(s, id);
+		report(s, json_integer_value(json_object_get(message, "id")));
+	} else if (op && !strcmp(op, "forget") && index > 0 && index <= INT32_MAX) {
+		store_forget(s, (uint32_t)index);
 	} else {
 		log_warning("loadcelld-store got a message that it does not know");
 	}
@@ -178,11 +179,19 @@ static void serve(struct session *session, const sigset_t *mask)
 {
 	struct pollfd p = {.fd = HELPER_FD, .events = POLLIN};
 	char *buf = malloc(HELPER_MESSAGE_MAX);
+	uint64_t wait = UINT64_MAX;
 	ssize_t n;
 
 	while (buf && !terminated) {
-		if (ppoll(&p, 1, NULL, mask) < 0)
+		struct timespec t = {(time_t)(wait / NSEC_PER_SEC), (long)(wait % NSEC_PER_SEC)};
+		int r = ppoll(&p, 1, wait == UINT64_MAX ? NULL : &t, mask);
+
+		/* What is packed is packed in pieces, so a flush waits for no more than one. */
+		if (r <= 0) {
+			wait = r < 0 ? wait : store_pack_step(session->store);
 			continue;
+		}
+		wait = 0;
 		n = helper_receive(HELPER_FD, buf, HELPER_MESSAGE_MAX);
 		if (n == -EAGAIN)
 			continue;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../lib/facts.h"
 #include "../lib/parse.h"
 #include "services.h"
 
@@ -66,6 +67,8 @@ static void tell_open(void *data, const struct identity *id)
 	set_text(o, "rootfs", id->rootfs);
 	if (id->groups)
 		json_object_set_new(o, "groups", lines(id->groups));
+	if (id->facts)
+		json_object_set_new(o, "facts", facts_to_json(id->facts));
 	services_tell_ledger(s, o);
 }
 

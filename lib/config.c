@@ -8,6 +8,7 @@
 
 #include <ini.h>
 
+#include "glob.h"
 #include "value.h"
 
 #define CONFIG_SIZE_MAX 65536
@@ -15,6 +16,7 @@
 #define CONTROL_SOCKET  "/control.sock"
 #define RUN_DIR_MAX     (sizeof(((struct sockaddr_un *)NULL)->sun_path) - sizeof(CONTROL_SOCKET))
 #define PATH_LEN_MAX    1024
+#define KIND_LEN_MAX    15
 #define OID_SUBIDS_MAX  100 /* of 128, which leaves room for table, column and index */
 #define SECONDS(n)      ((n)*NSEC_PER_SEC)
 #define DAYS(n)         SECONDS((n)*UINT64_C(86400))
@@ -144,6 +146,20 @@ static bool is_path(const char *value)
 	return *value == '/';
 }
 
+/* "KIND GLOB". The kind lxc is built in: its instances are asked for through liblxc. */
+static bool is_pattern(const char *value)
+{
+	size_t kind = strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-_");
+	struct glob glob;
+
+	if (!kind || kind > KIND_LEN_MAX || value[kind] != ' ' || strncmp(value, "lxc ", 4) == 0)
+		return false;
+	if (glob_compile(value + kind + strspn(value + kind, " "), &glob) < 0)
+		return false;
+	regfree(&glob.regex);
+	return true;
+}
+
 /* Sub-identifiers are 32 bits; X.660 allows 0 to 2 as the first, then 0 to 39 below 0 and 1. */
 static bool is_arc(const char *value)
 {
@@ -193,12 +209,15 @@ static const struct option options[] = {
 		"/proc", "an absolute path"},
 	{STRING(lxcpath, is_path, PATH_LEN_MAX),
 		NULL, "an absolute path, each once, 64 at most"},
+	{STRING(pattern, is_pattern, 0),
+		NULL, "KIND /PATH/{name}, each once, 32 at most: a kind other than lxc, up to 15 of "
+		"[a-z0-9_-], and a glob of up to 7 components with one {name}"},
 	{NUMBER("flush", flush_ns, duration), SECONDS(1), SECONDS(3600), NULL,
 		"60s", "a duration from 1s to 1h"},
 	{NUMBER("keep", keep_ns, duration), 0, DAYS(3650), NULL,
 		"1d", "a duration up to 3650d"},
 	{NUMBER("archive", archive_ns, duration), 0, DAYS(3650), NULL,
-		"365d", "a duration up to 3650d"},
+		"2y", "a duration up to 10y"},
 	{NUMBER("destroyed", forget_destroyed, destroyed), 0, 1, "keep",
 		"keep", "\"keep\" or \"forget\""},
 	{NUMBER("data_max", data_max, size), KIB(1024), UINT64_MAX, NULL,
@@ -266,24 +285,48 @@ static int normalise_path(const char *value, size_t max, char **ret)
 	return -ENAMETOOLONG;
 }
 
-static int add_lxcpath(struct config *c, char *path)
-{
-	int r = c->lxcpaths == CONFIG_LXCPATH_MAX ? -ENOSPC : 0;
+/* The keys that may be given again and again. */
+struct list {
+	char **item;
+	size_t *n, max;
+};
 
-	for (size_t i = 0; i < c->lxcpaths; i++) {
-		if (strcmp(c->lxcpath[i], path) == 0)
+static bool list_of(struct config *c, const struct option *o, struct list *ret)
+{
+	if (o->field == FIELD(lxcpath))
+		*ret = (struct list){c->lxcpath, &c->lxcpaths, CONFIG_LXCPATH_MAX};
+	else if (o->field == FIELD(pattern))
+		*ret = (struct list){c->pattern, &c->patterns, CONFIG_PATTERNS_MAX};
+	else
+		return false;
+	return true;
+}
+
+static int list_add(const struct list *l, char *text)
+{
+	int r = *l->n == l->max ? -ENOSPC : 0;
+
+	for (size_t i = 0; i < *l->n; i++) {
+		if (strcmp(l->item[i], text) == 0)
 			r = -EEXIST;
 	}
 	if (r)
-		free(path);
+		free(text);
 	else
-		c->lxcpath[c->lxcpaths++] = path;
+		l->item[(*l->n)++] = text;
 	return r;
+}
+
+static void list_drop(const struct list *l)
+{
+	while (*l->n)
+		free(l->item[--*l->n]);
 }
 
 static int set_text(struct config *c, const struct option *o, const char *value)
 {
 	char **field = (char **)((char *)c + o->field);
+	struct list list;
 	char *copy;
 	int r;
 
@@ -292,8 +335,8 @@ static int set_text(struct config *c, const struct option *o, const char *value)
 	r = normalise_path(value, *value == '/' ? o->max : SIZE_MAX, &copy);
 	if (r)
 		return r;
-	if (o->field == FIELD(lxcpath))
-		return add_lxcpath(c, copy);
+	if (list_of(c, o, &list))
+		return list_add(&list, copy);
 	free(*field);
 	*field = copy;
 	return 0;
@@ -314,19 +357,16 @@ static int set_option(struct config *c, const struct option *o, const char *valu
 	return o->number ? set_number(c, o, value) : set_text(c, o, value);
 }
 
-static void drop_lxcpaths(struct config *c)
-{
-	while (c->lxcpaths)
-		free(c->lxcpath[--c->lxcpaths]);
-}
-
 void config_free(struct config *c)
 {
+	struct list list;
+
 	if (!c)
 		return;
-	drop_lxcpaths(c);
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
-		if (options[i].text && options[i].field != FIELD(lxcpath))
+		if (list_of(c, &options[i], &list))
+			list_drop(&list);
+		else if (options[i].text)
 			free(*(char **)((char *)c + options[i].field));
 	}
 	free(c);
@@ -340,10 +380,10 @@ static int config_new(struct config **ret)
 	if (!c)
 		return -ENOMEM;
 	for (const struct option *o = options; o < options + ARRAY_SIZE(options) && !r; o++) {
-		if (o->field != FIELD(lxcpath)) {
+		if (o->initial)
 			r = set_option(c, o, o->initial);
+		if (o->field != FIELD(lxcpath))
 			continue;
-		}
 		r = set_option(c, o, "/var/lib/lxc");
 		r = r ? r : set_option(c, o, "/var/lib/incus/containers");
 	}
@@ -378,7 +418,8 @@ static int set_key(void *data, const char *section, const char *key, const char 
 {
 	struct loader *l = data;
 	const struct option *o = options;
-	bool again;
+	struct list list;
+	bool again, is_list;
 	int r;
 
 	while (o < options + ARRAY_SIZE(options) && strcmp(o->name, key) != 0)
@@ -387,9 +428,10 @@ static int set_key(void *data, const char *section, const char *key, const char 
 		return !fail(l, -EINVAL, "unknown key \"%s\"", key);
 	again = l->seen[o - options];
 	l->seen[o - options] = true;
-	if (o->field == FIELD(lxcpath) && !again)
-		drop_lxcpaths(l->config);
-	else if (o->field != FIELD(lxcpath) && again)
+	is_list = list_of(l->config, o, &list);
+	if (is_list && !again)
+		list_drop(&list);
+	else if (!is_list && again)
 		return !fail(l, -EINVAL, "%s is given twice", key);
 	r = set_option(l->config, o, value);
 	if (r == -ENOMEM)

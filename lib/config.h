@@ -10,10 +10,11 @@
 /*
  * loadcell.conf: key = value lines, '#' and ';' comments, no sections. Each program takes -c FILE
  * or LOADCELL_CONFIG and finds all paths here. An unknown key, a bad value and a key given twice
- * (lxcpath may repeat) are errors that name file and line.
+ * (lxcpath and pattern may repeat) are errors that name file and line.
  */
 #define CONFIG_PATH_DEFAULT "/etc/loadcell/loadcell.conf"
 #define CONFIG_LXCPATH_MAX  64
+#define CONFIG_PATTERNS_MAX 32
 
 struct config {
 	uint64_t interval_ns;              /* 10s; 1s at least */
@@ -23,9 +24,11 @@ struct config {
 	char *proc_root;                   /* /proc */
 	char *lxcpath[CONFIG_LXCPATH_MAX]; /* /var/lib/lxc, and /var/lib/incus/containers */
 	size_t lxcpaths;
+	char *pattern[CONFIG_PATTERNS_MAX]; /* "KIND /GLOB/{name}", see glob.h; none */
+	size_t patterns;
 	uint64_t flush_ns;         /* 60s: how long samples may stay out of the RRDs */
 	uint64_t keep_ns;          /* 1d after an instance's end */
-	uint64_t archive_ns;       /* 365d */
+	uint64_t archive_ns;       /* 2y after that */
 	uint64_t forget_destroyed; /* 1: a destroyed instance's history goes; 0 ("keep") */
 	uint64_t data_max;         /* bytes; 0: data_max_ratio of the file system */
 	uint64_t data_max_ratio;   /* billionths; 10 % */

@@ -25,6 +25,7 @@ struct identity *identity_copy(const struct identity *from)
 	ok &= copy_text(&id->hostname, from->hostname);
 	ok &= copy_text(&id->groups, from->groups);
 	ok &= copy_text(&id->rootfs, from->rootfs);
+	ok &= copy_text(&id->facts, from->facts);
 	for (size_t c = 0; c < CONTROLLER_COUNT; c++) {
 		ok &= copy_text(&id->cgroup[c], from->cgroup[c]);
 		ok &= copy_text(&id->limit_cgroup[c], from->limit_cgroup[c]);
@@ -44,6 +45,7 @@ void identity_free(struct identity *id)
 	free(id->hostname);
 	free(id->groups);
 	free(id->rootfs);
+	free(id->facts);
 	for (size_t c = 0; c < CONTROLLER_COUNT; c++) {
 		free(id->cgroup[c]);
 		free(id->limit_cgroup[c]);

@@ -10,6 +10,7 @@ struct index_item {
 	struct index_entry e; /* first: search trees compare it */
 	uint64_t saved_seen_s;
 	bool dropped;
+	char *line; /* as it stands in the file; NULL: to be made anew */
 };
 
 struct index {

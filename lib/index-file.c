@@ -43,22 +43,29 @@ static json_t *entry_to_json(const struct index_entry *e)
 	return o;
 }
 
-static int write_line(FILE *f, json_t *o)
+/* Lines are kept: of ten thousand entries few have changed since the last time. */
+static const char *line_of(struct index_item *item)
 {
-	int r = o ? json_dumpf(o, f, JSON_COMPACT) : -1;
+	json_t *o = item->line ? NULL : entry_to_json(&item->e);
 
+	if (o)
+		item->line = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
-	return r || fputc('\n', f) == EOF ? -ENOMEM : 0;
+	return item->line;
 }
 
 static int write_lines(const struct index *x, FILE *f)
 {
-	int r = write_line(f, json_pack("{s:i, s:I}", "loadcell_index", INDEX_SCHEMA, "entries",
-				      (json_int_t)x->count));
+	fprintf(f, "{\"loadcell_index\":%d,\"entries\":%zu}\n", INDEX_SCHEMA, x->count);
+	for (size_t i = 0; i < x->count; i++) {
+		const char *line = line_of(x->all[i]);
 
-	for (size_t i = 0; !r && i < x->count; i++)
-		r = write_line(f, entry_to_json(&x->all[i]->e));
-	return r;
+		if (!line)
+			return -ENOMEM;
+		fputs(line, f);
+		putc('\n', f);
+	}
+	return ferror(f) ? -ENOMEM : 0;
 }
 
 static int longest_unseen_first(const void *a, const void *b)

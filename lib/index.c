@@ -65,6 +65,7 @@ static void free_entry(struct index_item *e)
 	free(e->e.name);
 	free(e->e.handle);
 	free(e->e.context);
+	free(e->line);
 	free(e);
 }
 
@@ -197,12 +198,23 @@ const struct index_entry *index_by_handle(
 	return &e->e;
 }
 
+int index_each(
+	const struct index *x, int (*call)(void *data, const struct index_entry *e), void *data)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < x->count; i++)
+		r = call(data, &x->all[i]->e);
+	return r;
+}
+
 void index_note_run(struct index *x, uint32_t number, uint64_t run, uint64_t now_s)
 {
 	struct index_item *e = find_number(x, number);
 
 	if (!e)
 		return;
+	free(TAKE_PTR(e->line));
 	e->e.last_seen_s = now_s;
 	if (now_s >= e->saved_seen_s + SEEN_STEP_S)
 		x->dirty = true;

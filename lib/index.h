@@ -42,6 +42,9 @@ const struct index_entry *index_by_number(const struct index *x, uint32_t number
 /* An exact handle. *ret_others: how many other entries have the same name. */
 const struct index_entry *index_by_handle(
 	const struct index *x, const char *handle, size_t *ret_others);
+/* All, in the order of their making; stops at non-zero. */
+int index_each(
+	const struct index *x, int (*call)(void *data, const struct index_entry *e), void *data);
 /* Notes a run: starts rises when it differs from the last one. */
 void index_note_run(struct index *x, uint32_t number, uint64_t run, uint64_t now_s);
 bool index_dirty(const struct index *x);

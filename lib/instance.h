@@ -17,14 +17,16 @@ struct identity {
 	char *name;
 	char *lxcpath; /* "" when nothing tells it */
 	char *handle, *context;
-	char *kind;     /* "lxc", "qemu" ... */
+	char *kind;     /* "lxc", "qemu", or as configured */
 	char *hostname; /* lxc.uts.name; NULL until liblxc has told */
 	char *groups;   /* lxc.group, newline-separated; NULL until then */
 	char *rootfs;   /* path of the root file system on the host; NULL until then */
-	pid_t init;     /* in the host's pid namespace */
+	char *facts;    /* what else is known of this run, see facts.h; NULL until then */
+	/* In the host's pid namespace. Of another kind than LXC the process that stands for it. */
+	pid_t init;
 	uint64_t init_starttime_ticks; /* with init: no pid is mistaken for a later one */
 	uint64_t start_time_ns;        /* wall clock */
-	uint64_t run;        /* hash of boot id, init's start time and cgroup inode; never 0 */
+	uint64_t run;        /* hash of boot id, cgroup inode and LXC init's start time; never 0 */
 	uint64_t starts;     /* runs that this collector's index has seen */
 	bool network_shared; /* its network namespace is the host's */
 	/*

@@ -85,11 +85,18 @@ void measure_choose_io(struct measure *m)
 	}
 }
 
+static int open_init(const struct measure *m, pid_t init)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", init);
+	return openat(m->proc_fd, pid, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 struct instance *instance_new(struct measure *m, struct identity *id)
 {
 	size_t slots = metric_count(SCOPE_INSTANCE);
 	struct instance *in = calloc(1, sizeof(*in));
-	char pid[16];
 
 	if (!in)
 		return NULL;
@@ -113,11 +120,21 @@ struct instance *instance_new(struct measure *m, struct identity *id)
 		if (id->cgroup[c])
 			in->level[i] = level_get(m->levels, c, id->cgroup[c]);
 	}
-	snprintf(pid, sizeof(pid), "%d", id->init);
-	in->proc_fd = openat(m->proc_fd, pid, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	in->proc_fd = open_init(m, id->init);
 	m->descriptors.open += INIT_DESCRIPTORS;
 	in->id = id;
 	return in;
+}
+
+void instance_follow(struct measure *m, struct instance *in, const struct identity *id)
+{
+	if (in->id->init == id->init && in->id->init_starttime_ticks == id->init_starttime_ticks)
+		return;
+	close_fd(in->proc_fd);
+	in->proc_fd = open_init(m, id->init);
+	in->id->init = id->init;
+	in->id->init_starttime_ticks = id->init_starttime_ticks;
+	in->id->network_shared = id->network_shared;
 }
 
 void instance_free(struct measure *m, struct instance *in)

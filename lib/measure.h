@@ -79,6 +79,9 @@ void measure_choose_io(struct measure *m);
 struct instance *instance_new(struct measure *m, struct identity *id);
 void instance_free(struct measure *m, struct instance *in);
 
+/* Another process stands for the same run: its network is read from now on. */
+void instance_follow(struct measure *m, struct instance *in, const struct identity *id);
+
 /* What a value of the last cycle of an earlier collector gives to go on from, e.g. idle time. */
 void instance_seed(struct instance *in, const struct value *values, uint64_t monotonic_ns);
 

@@ -3,12 +3,13 @@
 
 #include <string.h>
 
+#include "glob.h"
 #include "util.h"
 
 /*
- * How cgroups of instances are named: '*' is the name, '#' a number, the rest literal. Any number
- * of directories may stand above (a slice, a user's service). The first row that fits wins, so a
- * longer form stands before a shorter one.
+ * How cgroups of instances are named, beside what the configuration tells: '*' is the name, '#' a
+ * number, the rest literal. Any number of directories may stand above (a slice, a user's service).
+ * The first row that fits wins, so a longer form stands before a shorter one.
  */
 static const struct pattern patterns[] = {
 	{.component = {"lxc.monitor"}},
@@ -126,7 +127,8 @@ static void set_name(struct match *m, struct text s)
 	m->name[n] = '\0';
 }
 
-enum match_result pattern_match(const char *path, struct match *ret)
+/* *ret_at is where the row begins; SIZE_MAX without a match. */
+static enum match_result match_built_in(const char *path, struct match *ret, size_t *ret_at)
 {
 	for (size_t at = 0; component_at(path, at).len; at += 1 + component_at(path, at).len) {
 		for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
@@ -135,8 +137,73 @@ enum match_result pattern_match(const char *path, struct match *ret)
 			if (!row_match(&patterns[i], path, at, ret, &name))
 				continue;
 			set_name(ret, name);
+			*ret_at = at;
 			return patterns[i].kind ? MATCH_INSTANCE : MATCH_IGNORED;
 		}
 	}
+	*ret_at = SIZE_MAX;
 	return MATCH_NONE;
+}
+
+/* --- what the configuration tells --------------------------------------------------------------
+ */
+
+struct patterns {
+	size_t n;
+	struct {
+		struct pattern pattern;
+		char kind[NAME_MAX + 1];
+		struct glob glob;
+	} row[CONFIG_PATTERNS_MAX];
+};
+
+struct patterns *patterns_new(const struct config *c)
+{
+	struct patterns *p = calloc(1, sizeof(*p));
+
+	for (; p && p->n < c->patterns; p->n++) {
+		const char *text = c->pattern[p->n];
+		size_t kind = strcspn(text, " ");
+
+		snprintf(p->row[p->n].kind, sizeof(p->row[0].kind), "%.*s", (int)kind, text);
+		p->row[p->n].pattern = (struct pattern){.kind = p->row[p->n].kind, .escaped = true};
+		if (glob_compile(text + kind + strspn(text + kind, " "), &p->row[p->n].glob) < 0) {
+			patterns_free(p);
+			return NULL;
+		}
+	}
+	return p;
+}
+
+void patterns_free(struct patterns *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < p->n; i++)
+		regfree(&p->row[i].glob.regex);
+	free(p);
+}
+
+/*
+ * The outermost match is the instance, as what lies below is part of it; of two that end alike the
+ * first row counts. A built-in row yields only to one that ends above its first component: nobody
+ * takes LXC's cgroups away from LXC's rules of trust.
+ */
+enum match_result pattern_match(const struct patterns *more, const char *path, struct match *ret)
+{
+	size_t built_in, outermost = SIZE_MAX;
+	enum match_result r = match_built_in(path, ret, &built_in);
+
+	for (size_t i = 0; more && i < more->n; i++) {
+		struct glob_found f;
+
+		if (!glob_match(&more->row[i].glob, path, &f) || f.end > built_in ||
+			f.end >= outermost)
+			continue;
+		outermost = f.end;
+		*ret = (struct match){.pattern = &more->row[i].pattern, .end = f.end};
+		set_name(ret, (struct text){path + f.name, f.name_len});
+		r = MATCH_INSTANCE;
+	}
+	return r;
 }

@@ -28,6 +28,7 @@ enum snapshot_text {
 	TEXT_LIMITS, /* "memory_limit_bytes=/lxc/101\n...": the cgroup that binds, where one does */
 	TEXT_DISK,   /* how disk figures are made: "statvfs", "walk", "quota"; filesystem: device */
 	TEXT_NOTES,  /* sentences for people, one a line: "network shared with the host" */
+	TEXT_FACTS,  /* "network=veth\nip=10.0.3.7\n...": see facts.h */
 	TEXT_COUNT,
 };
 

@@ -16,7 +16,7 @@ static bool cut_path(char *path, const char *monitor_path)
 {
 	struct match m;
 
-	switch (pattern_match(path, &m)) {
+	switch (pattern_match(NULL, path, &m)) {
 	case MATCH_INSTANCE:
 		path[m.end] = '\0';
 		return true;

@@ -132,6 +132,8 @@ static void add_web01(struct world *w)
 					"cpuacct=/lxc/101\nmemory=/lxc/101/ns\nblkio=/lxc/101\n",
 				[TEXT_LIMITS] = "memory_limit_bytes=/lxc/101\n",
 				[TEXT_DISK] = "walk",
+				[TEXT_FACTS] = "network=veth\nlink=lxcbr0\n"
+					       "mac=00:16:3e:01:02:03\nip=10.0.3.7,fd00::7",
 			},
 	};
 	struct snapshot_row eth0 = {.parent = 1001, .text = {[TEXT_NAME] = "eth0"}};
@@ -520,6 +522,12 @@ static void test_list_filter(void **state)
 	assert_order(w, "w");
 	run(w, "list", "web01", NULL); /* a handle is whole */
 	assert_order(w, "w");
+	run(w, "list", "fd00::*", NULL); /* an address */
+	assert_order(w, "w");
+	run(w, "list", "00:16:3e:*", NULL);
+	assert_order(w, "w");
+	assert_int_equal(run(w, "list", "veth", NULL), 0); /* but no other fact */
+	assert_string_equal(w->out, "No instance matches.\n");
 	assert_int_equal(run(w, "list", "nothing*", NULL), 0);
 	assert_string_equal(w->out, "No instance matches.\n");
 }
@@ -582,6 +590,79 @@ static void assert_all_metrics(json_t *metrics, enum metric_scope scope)
 		assert_non_null(json_object_get(metrics, m->name));
 }
 
+static const char ledger[] =
+	"{\"schema\":1,\"run\":\"00000000000000a1\",\"handle\":\"web01\",\"name\":\"web01\","
+	"\"start\":1714550000.0,\"end\":1714550001.0,\"how\":\"stop\",\"metrics\":{}}\n"
+	"{\"schema\":1,\"run\":\"00000000000000a2\",\"handle\":\"job1\",\"name\":\"job1\","
+	"\"start\":1714550000.0,\"end\":1714550001.0,\"how\":\"oom\",\"metrics\":{}}\n"
+	"{\"schema\":1,\"run\":\"00000000000000a3\",\"index\":900,\"handle\":\"job1\","
+	"\"name\":\"job1\",\"lxcpath\":\"/var/lib/lxc\",\"kind\":\"lxc\","
+	"\"hostname\":\"job1.example\",\"groups\":[\"batch\",\"night\"],"
+	"\"facts\":{\"ip\":\"10.0.3.9\"},\"start\":1714560000.0,\"end\":1714560090.5,"
+	"\"how\":\"stop\",\"source\":\"hook\",\"metrics\":{\"cpu_usage_seconds\":12.25,"
+	"\"memory_peak_bytes\":67108864,\"memory_limit_bytes\":\"unlimited\","
+	"\"io_read_bytes\":9007199254740993}}\n"
+	"{\"schema\":1,\"handle\":\"damaged\n"
+	"{\"schema\":1,\"handle\":\"being-written";
+
+/* What runs is no ended instance, whatever the ledger has of its earlier runs. */
+static void test_list_all(void **state)
+{
+	struct world *w = *state;
+	_cleanup_free_ char *data = format_string("%s/data", w->dir);
+	_cleanup_free_ char *path = format_string("%s/data/index", w->dir);
+	_cleanup_(index_free) struct index *index = NULL;
+	const struct index_entry *e;
+	json_t *root, *job;
+
+	publish_all(w, -3600);
+	write_file(data, "runs.jsonl", ledger);
+	assert_int_equal(index_load(path, &index, NULL), 0);
+	assert_int_equal(index_assign(index, "/var/lib/lxc", "web01", &e), 0);
+	assert_int_equal(index_assign(index, "/var/lib/lxc", "job1", &e), 0);
+	assert_int_equal(index_assign(index, "docker:", "old", &e), 0);
+	index_note_run(index, e->number, 1, 1711929600);
+	assert_int_equal(index_save(index, NULL, NULL), 0);
+
+	assert_int_equal(run(w, "list", "--all", "job*", "old", NULL), 0);
+	assert_golden(w->out, "list-all.txt");
+	assert_string_equal(w->err, "loadcell list: 1 damaged lines of the ledger are left out\n");
+	run(w, "list", "-a", NULL);
+	assert_has(w->out, "kvm07: 6 instances, ");
+	assert_has(w->out, "\njob1                 ended ");
+	run(w, "list", "--all", "10.0.3.9", NULL);
+	assert_has(w->out, "\njob1                 ended ");
+	assert_null(strstr(w->out, "old"));
+	run(w, "list", "--all", "night", NULL);
+	assert_has(w->out, "\njob1                 ended ");
+	run(w, "list", NULL);
+	assert_null(strstr(w->out, "job1"));
+
+	run(w, "list", "--all", "--json", NULL);
+	root = parse(w->out);
+	assert_int_equal(json_array_size(json_object_get(root, "instances")), 8);
+	assert_string_equal(text_of(instance_named(root, "web01"), "state"), "running");
+	job = instance_named(root, "job1");
+	assert_string_equal(text_of(job, "state"), "ended");
+	assert_string_equal(text_of(job, "run"), "00000000000000a3");
+	assert_string_equal(text_of(job, "how"), "stop");
+	assert_string_equal(text_of(json_object_get(job, "facts"), "ip"), "10.0.3.9");
+	assert_all_metrics(json_object_get(job, "metrics"), SCOPE_INSTANCE);
+	assert_has(w->out, "\"start\":1714560000.0,\"end\":1714560090.5,");
+	assert_has(w->out, "\"cpu_usage_seconds\":12.25,");
+	assert_has(w->out, "\"io_read_bytes\":9007199254740993,");
+	assert_has(w->out, "\"memory_limit_bytes\":\"unlimited\",");
+	job = instance_named(root, "old");
+	assert_string_equal(text_of(job, "kind"), "docker");
+	assert_true(json_is_null(json_object_get(job, "lxcpath")));
+	assert_true(json_is_null(json_object_get(job, "how")));
+	json_decref(root);
+
+	run(w, "list", "--all", "--csv", "job1", NULL);
+	assert_has(w->out, "\n1714560090.5,job1,job1,job1.example,\"batch,night\",/var/lib/lxc,lxc,"
+			   "ended,00000000000000a3,12.25,");
+}
+
 static void test_json_document(void **state)
 {
 	struct world *w = *state;
@@ -623,6 +704,9 @@ static void test_json_instance(void **state)
 	assert_string_equal(text_of(web, "kind"), "lxc");
 	assert_string_equal(text_of(web, "state"), "running");
 	assert_string_equal(text_of(web, "run"), "00000000deadbeef");
+	part = json_object_get(web, "facts");
+	assert_int_equal(json_object_size(part), 4);
+	assert_string_equal(text_of(part, "mac"), "00:16:3e:01:02:03");
 	part = json_object_get(web, "groups");
 	assert_int_equal(json_array_size(part), 2);
 	assert_string_equal(json_string_value(json_array_get(part, 1)), "prod");
@@ -1132,6 +1216,7 @@ int main(void)
 		TEST(test_list_sort),
 		TEST(test_list_filter),
 		TEST(test_list_empty),
+		TEST(test_list_all),
 		TEST(test_json_document),
 		TEST(test_json_instance),
 		TEST(test_json_figures),

@@ -46,6 +46,8 @@ static void test_parse_duration(void **state)
 		{"1h", 0, 3600000000000},
 		{"1d", 0, 86400000000000},
 		{"365d", 0, 31536000000000000},
+		{"2y", 0, 63072000000000000},
+		{"1Y", -EINVAL, 0},
 		{"0s", 0, 0},
 		{"18446744073s", 0, UINT64_C(18446744073000000000)},
 		{"18446744074s", -ERANGE, 0},
@@ -129,7 +131,9 @@ static void assert_defaults(const struct config *c)
 	assert_string_equal(c->lxcpath[1], "/var/lib/incus/containers");
 	assert_true(c->flush_ns == 60 * NSEC_PER_SEC);
 	assert_true(c->keep_ns == 86400 * NSEC_PER_SEC);
-	assert_true(c->archive_ns == 365 * 86400 * NSEC_PER_SEC);
+	assert_true(c->archive_ns == 730 * 86400 * NSEC_PER_SEC);
+	assert_int_equal(c->forget_destroyed, 0);
+	assert_int_equal(c->patterns, 0);
 	assert_int_equal(c->data_max, 0);
 	assert_int_equal(c->data_max_ratio, 100000000);
 	assert_true(c->ledger_ns == UINT64_C(63072000) * NSEC_PER_SEC);
@@ -184,35 +188,39 @@ static void test_shipped_file(void **state)
 
 static void test_all_keys(void **state)
 {
-	static const char text[] = "\xef\xbb\xbf# comment\r\n"
-				   "interval=1s\n"
-				   "  run_dir = /tmp//run/  \n"
-				   "\tdata_dir\t=\t/tmp/data dir ; comment\n"
-				   "; comment\n"
-				   "    # indented comment\n"
-				   "cgroup_root = /tmp/cg;x\r\n"
-				   "proc_root = /\n"
-				   "\n"
-				   "lxcpath = /a/\n"
-				   "lxcpath = /b\n"
-				   "lxcpath = //c\n"
-				   "flush = 5m\n"
-				   "keep = 0s\n"
-				   "archive = 3650d\n"
-				   "data_max = 5G\n"
-				   "ledger = 1y\n"
-				   "events = 2d\n"
-				   "destroyed = forget\n"
-				   "recent = 3M\n"
-				   "disk_walk = off\n"
-				   "disk_walk_share = 0.5 %\n"
-				   "stale_after = 20s\n"
-				   "reconcile = 30s\n"
-				   "instances_max = 7\n"
-				   "agentx = tcp:localhost:705\n"
-				   "snmp_arc = 1.3.6.1.4.1.99999\n"
-				   "snmp_contexts = 0\n"
-				   "listen: [::1]:80";
+	static const char text[] =
+		"\xef\xbb\xbf# comment\r\n"
+		"interval=1s\n"
+		"  run_dir = /tmp//run/  \n"
+		"\tdata_dir\t=\t/tmp/data dir ; comment\n"
+		"; comment\n"
+		"    # indented comment\n"
+		"cgroup_root = /tmp/cg;x\r\n"
+		"proc_root = /\n"
+		"\n"
+		"lxcpath = /a/\n"
+		"lxcpath = /b\n"
+		"lxcpath = //c\n"
+		"flush = 5m\n"
+		"keep = 0s\n"
+		"archive = 3650d\n"
+		"destroyed = forget\n"
+		"pattern = docker  /docker/{name}\n"
+		"pattern = app /apps.slice/{name}.service ; comment\n"
+		"pattern = vm_2-x /machine.slice/machine-qemu\\x2d*\\x2d{name}.scope\n"
+		"data_max = 5G\n"
+		"ledger = 1y\n"
+		"events = 2d\n"
+		"recent = 3M\n"
+		"disk_walk = off\n"
+		"disk_walk_share = 0.5 %\n"
+		"stale_after = 20s\n"
+		"reconcile = 30s\n"
+		"instances_max = 7\n"
+		"agentx = tcp:localhost:705\n"
+		"snmp_arc = 1.3.6.1.4.1.99999\n"
+		"snmp_contexts = 0\n"
+		"listen: [::1]:80";
 	_cleanup_(config_free) struct config *c = NULL;
 	struct error err = {0};
 
@@ -230,6 +238,12 @@ static void test_all_keys(void **state)
 	assert_true(c->flush_ns == 300 * NSEC_PER_SEC);
 	assert_int_equal(c->keep_ns, 0);
 	assert_true(c->archive_ns == UINT64_C(315360000) * NSEC_PER_SEC);
+	assert_int_equal(c->forget_destroyed, 1);
+	assert_int_equal(c->patterns, 3);
+	assert_string_equal(c->pattern[0], "docker  /docker/{name}");
+	assert_string_equal(c->pattern[1], "app /apps.slice/{name}.service");
+	assert_string_equal(
+		c->pattern[2], "vm_2-x /machine.slice/machine-qemu\\x2d*\\x2d{name}.scope");
 	assert_true(c->data_max == UINT64_C(5368709120));
 	assert_true(c->ledger_ns == UINT64_C(31536000) * NSEC_PER_SEC);
 	assert_true(c->events_ns == UINT64_C(172800) * NSEC_PER_SEC);
@@ -275,6 +289,10 @@ static void test_errors_name_file_and_line(void **state)
 		{TEXT("interval\nflush = x\n"), "f:1: expected key = value"},
 		{TEXT("flush = x\ninterval\n"),
 			"f:1: flush must be a duration from 1s to 1h, not \"x\""},
+		{TEXT("flush = 5s\npattern = lxc /lxc/{name}\n"),
+			"f:2: pattern must be KIND /PATH/{name}, each once, 32 at most: a kind "
+			"other than lxc, up to 15 of [a-z0-9_-], and a glob of up to 7 components "
+			"with one {name}, not \"lxc /lxc/{name}\""},
 		{TEXT("= 5s\n"), "f:1: unknown key \"\""},
 		{TEXT("[loadcell]\n"), "f:1: the file has no sections, only key = value lines"},
 		{TEXT("interval = 5s\n  [x]\n"),
@@ -306,18 +324,26 @@ static void test_bad_values(void **state)
 		"interval = 1e3s", "interval = 10s 5s", "run_dir = run",
 		"run_dir =", "run_dir = \"/run\"", "data_dir = ~/x", "cgroup_root = ./x",
 		"proc_root = proc", "lxcpath = var/lib/lxc", "flush = 0s", "flush = 2h",
-		"keep = 3651d", "keep = 1", "archive = forever", "data_max = 0 %",
+		"keep = 3651d", "keep = 1", "archive = forever", "archive = 11y", "destroyed = yes",
+		"destroyed = drop", "destroyed =", "pattern =", "pattern = /docker/{name}",
+		"pattern = docker", "pattern = docker docker/{name}", "pattern = docker /docker/*",
+		"pattern = docker /{name}/{name}", "pattern = docker /docker/{name",
+		"pattern = Docker /docker/{name}", "pattern = lxc /docker/{name}",
+		"pattern = abcdefghijklmnop /docker/{name}", "pattern = a /[/{name}",
+		"pattern = a /[b-a]/{name}", "pattern = a /x[[:alpha:]]/{name}",
+		"pattern = a /[a/b]/{name}", "pattern = a /1/2/3/4/5/6/7/{name}",
+		"pattern = a /x/{name}\npattern = a /x/{name}", "data_max = 0 %",
 		"data_max = 101 %", "data_max = 1023K", "data_max = 10", "ledger = 23h",
-		"ledger = off", "events = 64M", "ledger = 11y", "destroyed = drop", "recent = 1K",
-		"recent = 5G", "disk_walk = 0s", "disk_walk = 500ms", "disk_walk = OFF",
-		"disk_walk_share = 0 %", "disk_walk_share = 101 %", "disk_walk_share = 1",
-		"stale_after = 0s", "stale_after = 25h", "stale_after = off", "reconcile = 0s",
-		"reconcile = off", "instances_max = 0", "instances_max = 100001",
-		"instances_max = -1", "instances_max = 5k", "agentx = master", "agentx = tcp:705",
-		"agentx = tcp:host:0", "snmp_arc = 1", "snmp_arc = 3.1", "snmp_arc = 1.40",
-		"snmp_arc = .1.3", "snmp_arc = 1.3.", "snmp_arc = 1..3",
-		"snmp_arc = 1.3.4294967296", "snmp_arc = 1.3.x", "snmp_contexts = 100001",
-		"snmp_contexts =", "listen = 9818", "listen = :9818", "listen = 127.0.0.1",
+		"ledger = off", "events = 64M", "ledger = 11y", "recent = 1K", "recent = 5G",
+		"disk_walk = 0s", "disk_walk = 500ms", "disk_walk = OFF", "disk_walk_share = 0 %",
+		"disk_walk_share = 101 %", "disk_walk_share = 1", "stale_after = 0s",
+		"stale_after = 25h", "stale_after = off", "reconcile = 0s", "reconcile = off",
+		"instances_max = 0", "instances_max = 100001", "instances_max = -1",
+		"instances_max = 5k", "agentx = master", "agentx = tcp:705", "agentx = tcp:host:0",
+		"snmp_arc = 1", "snmp_arc = 3.1", "snmp_arc = 1.40", "snmp_arc = .1.3",
+		"snmp_arc = 1.3.", "snmp_arc = 1..3", "snmp_arc = 1.3.4294967296",
+		"snmp_arc = 1.3.x", "snmp_contexts = 100001", "snmp_contexts =", "listen = 9818",
+		"listen = :9818", "listen = 127.0.0.1",
 		"listen = 127.0.0.1:", "listen = 127.0.0.1:0", "listen = 127.0.0.1:65536",
 		"listen = 127.0.0.1:http", "listen = ::1:9818", "listen = []:9818"};
 
@@ -333,8 +359,11 @@ static void test_bad_values(void **state)
 static void test_good_borders(void **state)
 {
 	static const char *const lines[] = {"interval = 1h", "interval = 1000ms", "flush = 1h",
-		"keep = 3650d", "data_max = 1M", "data_max = 100 %", "ledger = 10y", "events = 1d",
-		"destroyed = keep", "recent = 64K", "recent = 4G", "disk_walk = 1s",
+		"keep = 3650d", "archive = 10y", "destroyed = keep",
+		"pattern = abcdefghijklmno /docker/{name}", "pattern = a /1/2/3/4/5/6/{name}",
+		"pattern = a /{name}", "pattern = a /[]x]/{name}", "pattern = a /[!]x]/{name}",
+		"pattern = a /x/{name}\npattern = b /x/{name}", "data_max = 1M", "data_max = 100 %",
+		"ledger = 10y", "events = 1d", "recent = 64K", "recent = 4G", "disk_walk = 1s",
 		"disk_walk = 30d", "disk_walk_share = 100 %", "disk_walk_share = 0.0000001 %",
 		"stale_after = 10s", "stale_after = 1d", "stale_after = auto", "instances_max = 1",
 		"instances_max = 100000", "snmp_arc = 2.999.4294967295", "snmp_arc = 0.39",

@@ -69,7 +69,7 @@ static void pattern_table(void **state)
 		char cgroup[256], limit[256];
 		struct match m;
 
-		if (pattern_match(c->path, &m) != c->result)
+		if (pattern_match(NULL, c->path, &m) != c->result)
 			fail_msg("%s: wrong result", c->path);
 		if (c->result != MATCH_INSTANCE)
 			continue;
@@ -80,6 +80,124 @@ static void pattern_table(void **state)
 		assert_string_equal(cgroup, c->cgroup);
 		assert_string_equal(limit, c->limit ? c->limit : "");
 	}
+}
+
+/* --- configured patterns ---------------------------------------------------------------------- */
+
+struct glob_case {
+	const char *glob, *path, *name, *cgroup; /* name NULL: no match */
+};
+
+static const struct glob_case glob_cases[] = {
+	{"/docker/{name}", "/docker/4f5a", "4f5a", "/docker/4f5a"},
+	{"/docker/{name}", "/docker/4f5a/init/x", "4f5a", "/docker/4f5a"},
+	{"/docker/{name}", "/docker", NULL, NULL},
+	{"/docker/{name}", "/docker/", NULL, NULL},
+	{"/docker/{name}", "/a/docker/4f5a", NULL, NULL},
+	{"/docker/{name}", "/dockers/4f5a", NULL, NULL},
+	{"/apps.slice/{name}.service", "/apps.slice/web.service", "web", "/apps.slice/web.service"},
+	{"/apps.slice/{name}.service", "/apps.slice/.service", NULL, NULL},
+	{"/apps.slice/{name}.service", "/apps.slice/web.serviced", NULL, NULL},
+	{"/apps.slice/{name}.service", "/appsxslice/web.service", NULL, NULL},
+	{"/apps.slice/{name}.service", "/apps.slice/a\\x2db\\x20c.service", "a-b c",
+		"/apps.slice/a\\x2db\\x20c.service"},
+	/* Not what systemd writes: left as it is. */
+	{"/x/{name}", "/x/a\\x2", "a\\x2", "/x/a\\x2"},
+	{"/x/{name}", "/x/a\\x00b", "a\\x00b", "/x/a\\x00b"},
+	/* A backslash is one, and what means something to regcomp(3) does not. */
+	{"/a\\x2db/{name}", "/a\\x2db/n", "n", "/a\\x2db/n"},
+	{"/(a|b)+$^.{2}/{name}", "/(a|b)+$^.{2}/n", "n", "/(a|b)+$^.{2}/n"},
+	{"/(a|b)/{name}", "/a/n", NULL, NULL},
+	{"/*/{name}", "/any/n", "n", "/any/n"},
+	{"/*/{name}", "/any", NULL, NULL},
+	{"/a*/{name}", "/a/n", "n", "/a/n"},
+	{"/?/{name}", "/a/n", "n", "/a/n"},
+	{"/?/{name}", "/ab/n", NULL, NULL},
+	{"/[a-c]x/{name}", "/bx/n", "n", "/bx/n"},
+	{"/[a-c]x/{name}", "/dx/n", NULL, NULL},
+	{"/[!a-c]x/{name}", "/dx/n", "n", "/dx/n"},
+	{"/[!a-c]x/{name}", "/ax/n", NULL, NULL},
+	{"/[*]x/{name}", "/*x/n", "n", "/*x/n"},
+	{"/[*]x/{name}", "/ax/n", NULL, NULL},
+	/* No bracket reaches over a slash. */
+	{"/a[!b]{name}", "/a/c", NULL, NULL},
+	{"/a[.-0]{name}", "/a/c", NULL, NULL},
+	/* As long as it can be. */
+	{"/x/{name}-*", "/x/a-b-c", "a-b", "/x/a-b-c"},
+	{"/x/*-{name}", "/x/a-b-c", "c", "/x/a-b-c"},
+	{"/x/vm-{name}", "/x/vm-\xc3\xbc", "\xc3\xbc", "/x/vm-\xc3\xbc"},
+	{"/x/vm-{name}", "/x/vm-\xff", "\xff", "/x/vm-\xff"},
+};
+
+static struct patterns *patterns_of(struct config *c, const char *const *lines, size_t n)
+{
+	struct patterns *p;
+
+	*c = (struct config){.patterns = n};
+	for (size_t i = 0; i < n; i++)
+		c->pattern[i] = (char *)(uintptr_t)lines[i];
+	p = patterns_new(c);
+	assert_non_null(p);
+	return p;
+}
+
+static void configured_patterns(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(glob_cases); i++) {
+		const struct glob_case *g = &glob_cases[i];
+		_cleanup_free_ char *line = format_string("app %s", g->glob);
+		struct config c;
+		struct patterns *p = patterns_of(&c, (const char *const[]){line}, 1);
+		enum match_result r;
+		struct match m;
+
+		r = pattern_match(p, g->path, &m);
+		if (r != (g->name ? MATCH_INSTANCE : MATCH_NONE))
+			fail_msg("%s and %s: wrong result", g->glob, g->path);
+		if (g->name) {
+			assert_string_equal(m.pattern->kind, "app");
+			assert_string_equal(m.name, g->name);
+			assert_int_equal(m.end, strlen(g->cgroup));
+			assert_memory_equal(g->path, g->cgroup, m.end);
+			assert_int_equal(m.limit_end, 0);
+		}
+		patterns_free(p);
+	}
+}
+
+static void check_match(
+	const struct patterns *p, const char *path, const char *kind, const char *name, size_t end)
+{
+	struct match m;
+
+	assert_int_equal(pattern_match(p, path, &m), kind ? MATCH_INSTANCE : MATCH_IGNORED);
+	if (!kind)
+		return;
+	assert_string_equal(m.pattern->kind, kind);
+	assert_string_equal(m.name, name);
+	assert_int_equal(m.end, end);
+}
+
+/* Of several that match the outermost one counts, then the first; LXC's own are nobody else's. */
+static void patterns_beside_others(void **state)
+{
+	static const char *const lines[] = {"deep /a/b/{name}", "wide /a/{name}", "late /a/{name}",
+		"thief /lxc.payload.{name}", "moni /lxc.monitor.{name}", "outer /lxc/{name}",
+		"inner /*/*/{name}", "vm /qemu.slice/{name}.scope"};
+	struct config c;
+	struct patterns *p = patterns_of(&c, lines, ARRAY_SIZE(lines));
+
+	check_match(p, "/a/b/c", "wide", "b", 4);
+	check_match(p, "/lxc.payload.web", "lxc", "web", 16);
+	check_match(p, "/lxc.payload.web/a/b", "lxc", "web", 16);
+	check_match(p, "/lxc.payload.web/docker/x", "lxc", "web", 16);
+	check_match(p, "/lxc.monitor.web", NULL, NULL, 0);
+	check_match(p, "/lxc/101/ns", "lxc", "101", 11);
+	check_match(p, "/qemu.slice/100.scope", "qemu", "100", 21);
+	/* What is below a match is part of it, an LXC instance too. */
+	check_match(p, "/x/y/z/lxc.payload.web", "inner", "z", 6);
+	check_match(p, "/x/y/lxc.payload.web", "lxc", "web", 20);
+	patterns_free(p);
 }
 
 /* --- socket names ----------------------------------------------------------------------------- */
@@ -400,6 +518,18 @@ static void remove_cgroup(struct world *w, const char *path)
 	assert_int_equal(system(command), 0);
 }
 
+static int system_in(struct world *w, const char *format, ...) _printf_(2, 3);
+static int system_in(struct world *w, const char *format, ...)
+{
+	char command[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(command, sizeof(command), format, ap);
+	va_end(ap);
+	return system(command);
+}
+
 static void put_sockets(struct world *w, const char *lines)
 {
 	char dir[256], text[4096];
@@ -525,14 +655,165 @@ static void without_monitor(void **state)
 	put_cgroup(&w, "/lxc.payload.other-4", "110\n");
 	put_process(&w, 120, 1, 0, 0, 120, "/qemu.slice/205.scope", 0);
 	put_cgroup(&w, "/qemu.slice/205.scope", "120\n");
+	/* libvirt: QEMU's threads lie below the scope, and swtpm may be older. */
+	put_process(&w, 141, 1, 0, 0, 141,
+		"/machine.slice/machine-qemu\\x2d3\\x2dinstance\\x2d0000002a.scope/libvirt/"
+		"emulator",
+		0);
+	put_cgroup(&w,
+		"/machine.slice/machine-qemu\\x2d3\\x2dinstance\\x2d0000002a.scope/libvirt/"
+		"emulator",
+		"141\n");
+	put_process(&w, 140, 1, 0, 0, 140,
+		"/machine.slice/machine-qemu\\x2d3\\x2dinstance\\x2d0000002a.scope", 0);
+	put_cgroup(
+		&w, "/machine.slice/machine-qemu\\x2d3\\x2dinstance\\x2d0000002a.scope", "140\n");
 	/* Attached to an instance whose init is gone: no instance. */
 	put_process(&w, 130, 1, 0, 0, 130, "/lxc.payload.gone", 0);
 	put_cgroup(&w, "/lxc.payload.gone", "130\n");
 	start_world(&w);
-	assert_int_equal(w.appeared, 3);
+	assert_int_equal(w.appeared, 4);
+	assert_int_equal(get(&w, "instance-0000002a")->init, 140);
+	assert_string_equal(get(&w, "instance-0000002a")->cgroup[CONTROLLER_MEMORY],
+		"/machine.slice/machine-qemu\\x2d3\\x2dinstance\\x2d0000002a.scope");
 	assert_string_equal(get(&w, "web")->lxcpath, w.lxcpath);
 	assert_string_equal(get(&w, "other-4")->lxcpath, "");
 	assert_string_equal(get(&w, "205")->kind, "qemu");
+	close_world(&w);
+}
+
+static uint64_t untrusted(const struct world *w)
+{
+	struct discovery_status status;
+
+	discovery_status(w->d, &status);
+	return status.untrusted;
+}
+
+static void put_line(struct world *w, const char *line)
+{
+	w->config.pattern[w->config.patterns++] = (char *)(uintptr_t)line;
+}
+
+/* Another kind: no monitor, no pid 1; its run is the life of its cgroup. */
+static void another_kind(void **state)
+{
+	struct world w = {0};
+	uint64_t run;
+
+	make_world(&w);
+	put_line(&w, "app /apps.slice/{name}.service");
+	/* The oldest process stands for it, also when it is not the first one or lies deeper. */
+	put_process(&w, 300, 1, 0, 0, 300, "/apps.slice/a\\x2db.service", 0);
+	put_process(&w, 200, 1, 0, 0, 200, "/apps.slice/a\\x2db.service/deeper", 0);
+	put_process(&w, 201, 1, 0, 0, 200, "/apps.slice/a\\x2db.service", 0);
+	put_cgroup(&w, "/apps.slice/a\\x2db.service/deeper", "200\n");
+	put_cgroup(&w, "/apps.slice/a\\x2db.service", "300\n201\n");
+	/* It may hold what looks like an LXC instance: part of it. */
+	put_process(&w, 310, 300, 1, 0, 310, "/apps.slice/a\\x2db.service/lxc.payload.in", 0);
+	put_cgroup(&w, "/apps.slice/a\\x2db.service/lxc.payload.in", "310\n");
+	/* And an LXC instance what looks like one of them. */
+	put_process(&w, 100, 1, 1, 0, 100, "/lxc.payload.web", 0);
+	put_cgroup(&w, "/lxc.payload.web", "100\n");
+	put_process(&w, 101, 100, 0, 0, 101, "/lxc.payload.web/apps.slice/x.service", 0);
+	put_cgroup(&w, "/lxc.payload.web/apps.slice/x.service", "101\n");
+	start_world(&w);
+	assert_int_equal(w.appeared, 2);
+	assert_string_equal(get(&w, "a-b")->kind, "app");
+	assert_string_equal(get(&w, "a-b")->lxcpath, "");
+	assert_string_equal(
+		get(&w, "a-b")->cgroup[CONTROLLER_MEMORY], "/apps.slice/a\\x2db.service");
+	assert_int_equal(get(&w, "a-b")->init, 200);
+	/* btime 1700000000, 200 ticks of 10 ms */
+	assert_true(get(&w, "a-b")->start_time_ns == UINT64_C(1700000002000000000));
+	run = get(&w, "a-b")->run;
+
+	/* That process ends, the next one stands for the same run. */
+	assert_int_equal(system_in(&w, "rm -r '%s/200'", w.proc), 0);
+	put_cgroup(&w, "/apps.slice/a\\x2db.service/deeper", "");
+	reconcile(&w);
+	assert_int_equal(w.disappeared, 0);
+	assert_int_equal(w.described, 1);
+	assert_int_equal(get(&w, "a-b")->init, 201);
+	assert_true(get(&w, "a-b")->run == run);
+	/* None is left: the cgroup and its counters are there all the same. */
+	put_cgroup(&w, "/apps.slice/a\\x2db.service", "");
+	put_cgroup(&w, "/apps.slice/a\\x2db.service/lxc.payload.in", "");
+	assert_int_equal(system_in(&w, "cd '%s' && rm -r 201 300 310", w.proc), 0);
+	reconcile(&w);
+	assert_int_equal(w.disappeared, 0);
+	put_process(&w, 400, 1, 0, 0, 400, "/apps.slice/a\\x2db.service", 0);
+	put_cgroup(&w, "/apps.slice/a\\x2db.service", "400\n");
+	reconcile(&w);
+	assert_int_equal(get(&w, "a-b")->init, 400);
+	assert_true(get(&w, "a-b")->run == run);
+	assert_int_equal(w.appeared, 2);
+
+	remove_cgroup(&w, "/apps.slice/a\\x2db.service");
+	run_until(&w, &w.disappeared, 1);
+	/* By inotify; a new cgroup is a new run of the same instance. */
+	put_process(&w, 500, 1, 0, 0, 500, "/apps.slice/a\\x2db.service", 0);
+	put_cgroup(&w, "/apps.slice/a\\x2db.service", "500\n");
+	run_until(&w, &w.appeared, 3);
+	assert_int_equal(get(&w, "a-b")->starts, 2);
+	assert_true(get(&w, "a-b")->run != run);
+	assert_int_equal(untrusted(&w), 0);
+	close_world(&w);
+}
+
+/* One name of two kinds is two instances; SIGHUP brings patterns and takes them. */
+static void kinds_come_and_go(void **state)
+{
+	struct world w = {0};
+
+	make_world(&w);
+	put_line(&w, "app /apps/{name}");
+	put_line(&w, "job /jobs/{name}");
+	put_process(&w, 200, 1, 0, 0, 200, "/apps/x", 0);
+	put_cgroup(&w, "/apps/x", "200\n");
+	put_process(&w, 201, 1, 0, 0, 201, "/jobs/x", 0);
+	put_cgroup(&w, "/jobs/x", "201\n");
+	put_process(&w, 202, 1, 0, 0, 202, "/jobs/bad\xff", 0);
+	put_cgroup(&w, "/jobs/bad\xff", "202\n");
+	start_world(&w);
+	assert_int_equal(w.appeared, 2);
+	assert_int_equal(untrusted(&w), 1);
+	assert_string_equal(w.seen[0]->name, w.seen[1]->name);
+	assert_string_not_equal(w.seen[0]->handle, w.seen[1]->handle);
+
+	/* The second one's line goes; the first one is not touched. */
+	w.config.patterns = 1;
+	discovery_set_config(w.d, &w.config);
+	discovery_tick(w.d, now_ns(CLOCK_MONOTONIC));
+	assert_int_equal(w.disappeared, 1);
+	assert_string_equal(w.seen[0]->kind, "app");
+	/* A line above it makes one instance of it all. */
+	w.config.patterns = 0;
+	put_line(&w, "all /{name}");
+	discovery_set_config(w.d, &w.config);
+	discovery_tick(w.d, now_ns(CLOCK_MONOTONIC));
+	assert_int_equal(w.disappeared, 2);
+	run_until(&w, &w.appeared, 4);
+	assert_string_equal(get(&w, "apps")->kind, "all");
+	assert_string_equal(get(&w, "jobs")->kind, "all");
+	close_world(&w);
+}
+
+/* Who may make cgroups there could make any name. */
+static void users_kind(void **state)
+{
+	struct world w = {0};
+
+	if (geteuid() != 0)
+		skip();
+	make_world(&w);
+	put_line(&w, "app /user.slice/{name}");
+	put_process(&w, 200, 1, 0, 4242, 200, "/user.slice/x", 0);
+	put_cgroup(&w, "/user.slice/x", "200\n");
+	assert_int_equal(system_in(&w, "chown 4242 '%s/user.slice'", w.cgroup), 0);
+	start_world(&w);
+	assert_int_equal(w.appeared, 0);
+	assert_int_equal(untrusted(&w), 1);
 	close_world(&w);
 }
 
@@ -641,15 +922,27 @@ static void users_own(void **state)
 	assert_int_equal(w.described, 1);
 	assert_string_equal(w.seen[0]->groups, "web\nblue team");
 	assert_null(w.seen[0]->hostname);
+	assert_null(w.seen[0]->facts);
 	close_world(&w);
 }
 
-static uint64_t untrusted(const struct world *w)
+/* A user's child may answer anything: only facts become part of the text. */
+static void described_facts(void **state)
 {
-	struct discovery_status status;
+	struct world w = {0};
 
-	discovery_status(w->d, &status);
-	return status.untrusted;
+	users_monitor(&w, "/home/op/lxc");
+	start_world(&w);
+	answer(&w, 0, "error", json_null());
+	assert_int_equal(w.asked_n, 2);
+	answer(&w, 1, "facts",
+		json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s}", "network", "veth", "ip",
+			"10.0.3.7,fd00::7", "Bad Key", "x", "evil", "a\nip=6.6.6.6", "number", 7,
+			"empty", "", "note", "gr\xc3\xbc\xc3\x9f"));
+	assert_int_equal(w.described, 1);
+	assert_string_equal(
+		w.seen[0]->facts, "network=veth\nip=10.0.3.7,fd00::7\nnote=gr\xc3\xbc\xc3\x9f");
+	close_world(&w);
 }
 
 /* What was confirmed of one lxcpath counts for no other one. */
@@ -866,10 +1159,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pattern_table),
+		cmocka_unit_test(configured_patterns),
+		cmocka_unit_test(patterns_beside_others),
 		cmocka_unit_test(hashed_names),
 		cmocka_unit_test(real_trees),
 		cmocka_unit_test(comes_and_goes),
 		cmocka_unit_test(without_monitor),
+		cmocka_unit_test(another_kind),
+		cmocka_unit_test(kinds_come_and_go),
+		cmocka_unit_test(users_kind),
+		cmocka_unit_test(described_facts),
 		cmocka_unit_test(forged_line),
 		cmocka_unit_test(hashed_socket),
 		cmocka_unit_test(users_own),
