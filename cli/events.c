@@ -29,8 +29,7 @@ struct events {
 	json_t *found;
 };
 
-/* --- one line an event -------------------------------------------------------------------------
- */
+/* --- one line an event ------------------------------------------------------------------------ */
 
 static struct cell bytes_of(const json_t *line, const char *key)
 {
@@ -153,8 +152,7 @@ static int put_event(void *data, const json_t *line)
 	return 0;
 }
 
-/* --- the samples before an event ----------------------------------------------------------------
- */
+/* --- the samples before an event -------------------------------------------------------------- */
 
 /* NULL: none were kept, or they are damaged. */
 static json_t *read_flight(const struct config *config, json_int_t id)
@@ -266,8 +264,7 @@ static int put_one(struct events *e)
 	return CLI_DONE;
 }
 
-/* --- the command -------------------------------------------------------------------------------
- */
+/* --- the command ------------------------------------------------------------------------------ */
 
 static int follow(struct events *e, struct journal_tail *tail)
 {

@@ -86,8 +86,7 @@ static int read_options(struct top *t, int argc, char **argv, bool *ret_batch)
 	return take_texts(t, &o);
 }
 
-/* --- tables one after another, for pipes, logs and terminals that cannot do more ---------------
- */
+/* --- tables one after another, for pipes, logs and terminals that cannot do more -------------- */
 
 #define LOOK_NS (NSEC_PER_SEC / 10)
 

@@ -52,8 +52,7 @@ static void alert_free(struct alert *alert)
 	free(alert);
 }
 
-/* --- what an instance says right now ------------------------------------------------------------
- */
+/* --- what an instance says right now ---------------------------------------------------------- */
 
 /* Its whole row of the table, read once. Rare: a kill, a written limit, a new instance. */
 static int read_row(struct alerts *a, const struct alert *alert, struct value *ret)
@@ -100,8 +99,7 @@ static int count_kills(struct alerts *a, const struct alert *alert, uint64_t *re
 	return 0;
 }
 
-/* --- kills -------------------------------------------------------------------------------------
- */
+/* --- kills ------------------------------------------------------------------------------------ */
 
 static json_t *json_of(struct value v)
 {
@@ -242,8 +240,7 @@ static void killed(void *data, const struct victim *v)
 	}
 }
 
-/* --- limits ------------------------------------------------------------------------------------
- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 static void compare_limits(struct alerts *a, struct alert *alert, uint64_t now, bool tell)
 {
@@ -277,8 +274,7 @@ void alert_written(struct alerts *a, struct alert *alert, uint64_t now)
 	due(a, alert->compare_ns);
 }
 
-/* --- instances ---------------------------------------------------------------------------------
- */
+/* --- instances -------------------------------------------------------------------------------- */
 
 void alerts_appeared(struct alerts *a, const struct identity *id)
 {
@@ -327,8 +323,7 @@ void alerts_disappeared(struct alerts *a, uint32_t index, uint64_t run)
 	alert_free(alert);
 }
 
-/* --- the loop ----------------------------------------------------------------------------------
- */
+/* --- the loop --------------------------------------------------------------------------------- */
 
 int alerts_fd(const struct alerts *a, uint64_t now)
 {
@@ -400,8 +395,7 @@ void alerts_status(const struct alerts *a, struct alerts_status *ret)
 	ret->watches = a->n_watches;
 }
 
-/* --- beginning and end -------------------------------------------------------------------------
- */
+/* --- beginning and end ------------------------------------------------------------------------ */
 
 static void choose_rows(struct alerts *a)
 {

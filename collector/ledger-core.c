@@ -76,8 +76,7 @@ static void drop(struct ledger *l, struct run *r)
 	l->status.change++;
 }
 
-/* --- what was written already ------------------------------------------------------------------
- */
+/* --- what was written already ----------------------------------------------------------------- */
 
 #define LEDGERED "run" /* beside the types of events */
 
@@ -220,8 +219,7 @@ static int say_start(struct ledger *l, struct run *r, const char *type)
 	return MIN(result, 0);
 }
 
-/* --- the end of a run --------------------------------------------------------------------------
- */
+/* --- the end of a run ------------------------------------------------------------------------- */
 
 /* What happened longer ago than the wait, while nobody looked, has been told in whole. */
 static uint64_t due_after(struct ledger *l, uint64_t end_ns, uint64_t wait_ns, uint64_t now)

@@ -6,20 +6,13 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include "../lib/index.h"
-#include "../lib/journal.h"
-#include "../lib/log.h"
 #include "../lib/parse.h"
-#include "../lib/spool.h"
 #include "helper.h"
-#include "ledger-files.h"
-#include "ledger-internal.h"
+#include "ledger-session.h"
 
 /*
  * loadcelld-ledger: writes what must outlive a boot. A line that cannot be written ends the
@@ -27,13 +20,11 @@
  * records are still in the spool, and what stands in the journals is not written twice.
  */
 #define BATCH_MAX      256 /* messages before the journals are synced */
-#define SCAN_EVERY_NS  (60 * NSEC_PER_SEC)
 #define TIDY_EVERY_NS  (600 * NSEC_PER_SEC)
 #define STATS_EVERY_NS (10 * NSEC_PER_SEC)
 #define SAVE_EVERY_NS  (60 * NSEC_PER_SEC)
 #define SAVE_SHARE     20 /* saving all open runs may take that part of the time */
 #define KNOWN_NS       (86400 * NSEC_PER_SEC)
-#define RECORD_NAME    64
 
 static volatile sig_atomic_t terminated;
 
@@ -42,53 +33,14 @@ static void terminate(int signal)
 	terminated = 1;
 }
 
-struct flight_wanted {
-	uint64_t id, run;
-	char *handle;
-};
-
-struct session {
-	struct config *config;
-	struct ledger *ledger;
-	struct journal *runs, *events;
-	struct samples samples;
-	struct index *index; /* a copy: numbers are the same for all who reckon */
-	struct stat index_stat;
-	char *index_path, *flight_dir, boot[64];
-	int proc_fd, inotify_fd, lock_fd;
-	uint64_t scan_ns, tidy_ns, stats_ns, save_ns;
-	uint64_t saved_change, save_cost_ns, saved_ns;
-	uint64_t flight_bytes;
-	bool scanned, tidy_failed;
-	/* Done once what was written is on disk. */
-	uint64_t *ended;
-	char (*started)[RECORD_NAME];
-	struct flight_wanted *flights;
-	size_t n_ended, n_started, n_flights, acknowledge;
-	uint64_t records; /* in the spool that wait for the end of their run */
-	uint64_t written_runs, written_events, errors;
-	struct error error;
-	struct complaint complaint;
-};
-
-static void note_error(struct session *s, int r, const char *what)
+void session_error(struct session *s, int r, const char *what)
 {
 	s->errors++;
 	error_set(&s->error, r, "%s: %s", what, strerror(-r));
 	complain(&s->complaint, "%s", s->error.text);
 }
 
-/* Room for one more of a small list that is emptied with each batch. */
-#define RESERVE(array, n)                                                                          \
-	({                                                                                         \
-		void *bigger_ = reallocarray((array), (n) + 1, sizeof(*(array)));                  \
-		if (bigger_)                                                                       \
-			(array) = bigger_;                                                         \
-		bigger_ != NULL;                                                                   \
-	})
-
-/* --- what the core wants -----------------------------------------------------------------------
- */
+/* --- what the core wants ---------------------------------------------------------------------- */
 
 static int put_run(void *data, const json_t *line)
 {
@@ -153,7 +105,7 @@ static bool is_alive(void *data, pid_t init, uint64_t starttime)
 
 /* The collector's file, when it has changed; what it does not know gets here the number and handle
  * that it will get there. */
-static void read_index(struct session *s)
+void session_index(struct session *s)
 {
 	struct index *x = NULL;
 	struct error ignored;
@@ -172,8 +124,7 @@ static void read_index(struct session *s)
 	s->index_stat = st;
 }
 
-/* False when the collector does not read. */
-static bool send_json(json_t *message)
+bool session_send(json_t *message)
 {
 	char *text = json_dumps(message, JSON_COMPACT);
 	bool sent = text && send(HELPER_FD, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
@@ -189,7 +140,7 @@ static bool identify(void *data, const char *lxcpath, const char *name, uint32_t
 	struct session *s = data;
 	const struct index_entry *e;
 
-	read_index(s);
+	session_index(s);
 	if (!s->index)
 		return false;
 	e = index_find(s->index, lxcpath, name);
@@ -197,7 +148,7 @@ static bool identify(void *data, const char *lxcpath, const char *name, uint32_t
 		if (index_assign(s->index, lxcpath, name, &e) < 0)
 			return false;
 		/* It is the collector's to remember. */
-		(void)send_json(json_pack(
+		(void)session_send(json_pack(
 			"{s:s, s:s, s:s}", "op", "seen", "lxcpath", lxcpath, "name", name));
 	}
 	*ret_index = e->number;
@@ -216,137 +167,6 @@ static const struct ledger_ops ledger_ops = {
 	.identify = identify,
 };
 
-/* --- the spool ---------------------------------------------------------------------------------
- */
-
-static void remove_record(struct session *s, const char *name)
-{
-	int r = spool_remove(s->config->run_dir, name);
-
-	if (r < 0 && r != -ENOENT)
-		note_error(s, r, "cannot remove a record of the spool");
-}
-
-/* The history of a destroyed instance is the store's. */
-static void destroyed(struct session *s, const char *file, const json_t *record)
-{
-	const char *lxcpath = record_text(record, "lxcpath"), *name = record_text(record, "name");
-	const struct index_entry *e = NULL;
-
-	read_index(s);
-	if (s->config->forget_destroyed && s->index && lxcpath && name)
-		e = index_find(s->index, lxcpath, name);
-	if (!e || send_json(json_pack(
-			  "{s:s, s:I}", "op", "destroyed", "index", (json_int_t)e->number)))
-		remove_record(s, file);
-}
-
-static int take_record(struct session *s, const char *name)
-{
-	bool start = strncmp(name, "start.", 6) == 0;
-	json_t *record = NULL;
-	int r = spool_get(s->config->run_dir, name, &record);
-
-	if (r == -ENOENT)
-		return 0;
-	if (r == 0 && strncmp(name, "destroy.", 8) == 0) {
-		destroyed(s, name, record);
-		json_decref(record);
-		return 0;
-	}
-	if (r == 0)
-		r = ledger_record(s->ledger, record, now_ns(CLOCK_MONOTONIC));
-	json_decref(record);
-	if (r == -EBADMSG) {
-		note_error(s, r, "a record of the spool is damaged and was removed");
-		r = 1;
-	}
-	if (r == 1)
-		remove_record(s, name);
-	else if (r == 0 && start && strlen(name) < RECORD_NAME && RESERVE(s->started, s->n_started))
-		strcpy(s->started[s->n_started++], name);
-	return MIN(r, 0);
-}
-
-static int take_each(void *data, const char *name)
-{
-	struct session *s = data;
-
-	s->records++;
-	/* Of the runs that are open already. */
-	if (s->scanned && strncmp(name, "live.", 5) == 0)
-		return 0;
-	return take_record(s, name);
-}
-
-/* Everything, as at the start: what inotify missed, and what could not be removed. */
-static int scan_spool(struct session *s, uint64_t now)
-{
-	int r;
-
-	s->records = 0;
-	s->scan_ns = now + SCAN_EVERY_NS;
-	r = spool_each(s->config->run_dir, take_each, s);
-	s->scanned = true;
-	return r;
-}
-
-static int open_inotify(struct session *s, struct error *err)
-{
-	_cleanup_free_ char *path = config_run_path(s->config, "spool");
-	int r = path ? make_directories(s->config->run_dir, 02750) : -ENOMEM;
-
-	if (!r && mkdir(path, 0700) < 0 && errno != EEXIST)
-		r = -errno;
-	if (r < 0)
-		return error_set(err, r, "cannot make the spool in %s: %s", s->config->run_dir,
-			strerror(-r));
-	s->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (s->inotify_fd < 0 ||
-		inotify_add_watch(s->inotify_fd, path, IN_MOVED_TO | IN_ONLYDIR) < 0)
-		return error_set(err, -errno, "cannot watch %s: %m", path);
-	return 0;
-}
-
-static int read_inotify(struct session *s)
-{
-	_Alignas(struct inotify_event) char buf[16384];
-	ssize_t n = read(s->inotify_fd, buf, sizeof(buf));
-	int r = 0;
-
-	for (char *p = buf; n > 0 && p < buf + n && !r;) {
-		const struct inotify_event *e = (const void *)p;
-
-		if (e->mask & (IN_Q_OVERFLOW | IN_IGNORED))
-			s->scan_ns = 0;
-		/* What was renamed to live.RUN is our own doing. */
-		else if (e->len && e->name[0] != '.' && strncmp(e->name, "live.", 5) != 0)
-			r = take_record(s, e->name);
-		p += sizeof(*e) + e->len;
-	}
-	return r;
-}
-
-/* --- what follows once lines are on disk --------------------------------------------------------
- */
-
-static void clear_spool(struct session *s)
-{
-	static const char *const types[] = {"start", "live", "stop"};
-	char name[RECORD_NAME], live[RECORD_NAME];
-
-	for (size_t i = 0; i < s->n_started; i++) {
-		snprintf(live, sizeof(live), "live%s", strchr(s->started[i], '.'));
-		(void)spool_rename(s->config->run_dir, s->started[i], live);
-	}
-	for (size_t i = 0; i < s->n_ended; i++)
-		for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
-			snprintf(name, sizeof(name), "%s.%016" PRIx64, types[t], s->ended[i]);
-			remove_record(s, name);
-		}
-	s->n_started = s->n_ended = 0;
-}
-
 static void write_flights(struct session *s)
 {
 	for (size_t i = 0; i < s->n_flights; i++) {
@@ -357,7 +177,7 @@ static void write_flights(struct session *s)
 		r = flight_write(
 			&s->samples, s->flight_dir, f->id, f->run, f->handle, &s->flight_bytes);
 		if (r < 0)
-			note_error(s, r, "cannot keep the samples before an event");
+			session_error(s, r, "cannot keep the samples before an event");
 		free(f->handle);
 	}
 	s->n_flights = 0;
@@ -382,7 +202,7 @@ static void save_open(struct session *s, uint64_t now, bool at_once)
 	s->save_cost_ns = s->saved_ns - begin;
 	s->save_ns = s->saved_ns + SAVE_EVERY_NS;
 	if (r < 0)
-		note_error(s, r, "cannot save the open runs");
+		session_error(s, r, "cannot save the open runs");
 	else
 		s->saved_change = st.change;
 }
@@ -403,7 +223,7 @@ static void send_stats(struct session *s, uint64_t now)
 	uint64_t bytes = journal_bytes(s->runs) + journal_bytes(s->events) + s->flight_bytes;
 
 	s->stats_ns = now + STATS_EVERY_NS;
-	(void)send_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "op", "stats",
+	(void)session_send(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "op", "stats",
 		"runs", (json_int_t)s->written_runs, "events", (json_int_t)s->written_events,
 		"spool", (json_int_t)s->records, "bytes", (json_int_t)bytes, "errors",
 		(json_int_t)s->errors, "cpu_ns", (json_int_t)now_ns(CLOCK_PROCESS_CPUTIME_ID),
@@ -453,7 +273,7 @@ static void acknowledge(struct session *s)
 
 	ledger_status(s->ledger, &st);
 	if (s->acknowledge && st.change == s->saved_change &&
-		send_json(json_pack(
+		session_send(json_pack(
 			"{s:s, s:I}", "op", "taken", "messages", (json_int_t)s->acknowledge)))
 		s->acknowledge = 0;
 }
@@ -466,7 +286,7 @@ static int commit(struct session *s, uint64_t now)
 	r = r ? r : journal_sync(s->runs);
 	if (r < 0)
 		return r;
-	clear_spool(s);
+	spool_clear(s);
 	write_flights(s);
 	save_open(s, now, false);
 	acknowledge(s);
@@ -476,8 +296,7 @@ static int commit(struct session *s, uint64_t now)
 	return 0;
 }
 
-/* --- the loop ----------------------------------------------------------------------------------
- */
+/* --- the loop --------------------------------------------------------------------------------- */
 
 /* 0; 1: the collector is gone. */
 static int read_messages(struct session *s, char *buf)
@@ -496,7 +315,7 @@ static int read_messages(struct session *s, char *buf)
 			    : -EBADMSG;
 		json_decref(message);
 		if (r == -EBADMSG)
-			note_error(s, r, "a message of the collector is not known");
+			session_error(s, r, "a message of the collector is not known");
 		else if (r < 0)
 			return r;
 		s->acknowledge++;
@@ -532,9 +351,9 @@ static int serve(struct session *s, const sigset_t *mask)
 		/* Records first: they know more than the collector. */
 		now = now_ns(CLOCK_MONOTONIC);
 		if (now >= s->scan_ns)
-			r = scan_spool(s, now);
+			r = spool_scan(s, now);
 		if (!r && fds[1].revents)
-			r = read_inotify(s);
+			r = spool_read(s);
 		if (!r && fds[0].revents)
 			gone = read_messages(s, buf);
 		r = gone < 0 ? gone : r;
@@ -546,8 +365,7 @@ static int serve(struct session *s, const sigset_t *mask)
 	return r;
 }
 
-/* --- beginning and end --------------------------------------------------------------------------
- */
+/* --- beginning and end ------------------------------------------------------------------------ */
 
 static int know_run(void *data, const json_t *line)
 {
@@ -633,7 +451,7 @@ static int open_session(struct session *s, struct error *err)
 	r = r < 0 ? r : open_runs_read(c, s->ledger, s->boot, err);
 	if (r > 0)
 		log_warning("%s", err->text);
-	return r < 0 ? r : open_inotify(s, err);
+	return r < 0 ? r : spool_watch(s, err);
 }
 
 static void close_session(struct session *s)

@@ -93,8 +93,7 @@ void run_identify(struct run *r, const json_t *from)
 	}
 }
 
-/* --- its interfaces ----------------------------------------------------------------------------
- */
+/* --- its interfaces --------------------------------------------------------------------------- */
 
 void run_take_links(struct run *r, const json_t *record)
 {

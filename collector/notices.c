@@ -22,8 +22,7 @@ struct notices {
 	struct complaint lost, refused;
 };
 
-/* --- what follows ------------------------------------------------------------------------------
- */
+/* --- what follows ----------------------------------------------------------------------------- */
 
 static void tell(void *data, json_t *message)
 {
@@ -69,8 +68,7 @@ static void link_deleted(void *data, const struct deleted_link *link)
 	tell(data, message);
 }
 
-/* --- instances ---------------------------------------------------------------------------------
- */
+/* --- instances -------------------------------------------------------------------------------- */
 
 void notices_appeared(struct notices *n, const struct identity *id)
 {
@@ -82,8 +80,7 @@ void notices_disappeared(struct notices *n, uint32_t index, uint64_t run)
 	alerts_disappeared(n->alerts, index, run);
 }
 
-/* --- the loop ----------------------------------------------------------------------------------
- */
+/* --- the loop --------------------------------------------------------------------------------- */
 
 void notices_poll(const struct notices *n, struct pollfd fds[NOTICES_POLL], uint64_t now)
 {
@@ -147,8 +144,7 @@ uint64_t notices_tick(struct notices *n, uint64_t now)
 	return n->called ? MIN(next, n->reconcile_ns) : next;
 }
 
-/* --- beginning and end -------------------------------------------------------------------------
- */
+/* --- beginning and end ------------------------------------------------------------------------ */
 
 int notices_new(
 	struct services *s, const struct hierarchies *h, struct notices **ret, struct error *err)

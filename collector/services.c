@@ -159,8 +159,7 @@ void services_destroyed(struct services *s, uint32_t index)
 	helper_send(&s->helper[HELPER_STORE], text);
 }
 
-/* --- timers ------------------------------------------------------------------------------------
- */
+/* --- timers ----------------------------------------------------------------------------------- */
 
 static void set_fact(struct services *s, enum metric_id id, uint64_t number)
 {

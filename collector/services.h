@@ -93,8 +93,7 @@ void services_destroyed(struct services *s, uint32_t index);
 void services_error(struct services *s, struct complaint *c, const char *format, ...)
 	_printf_(3, 4);
 
-/* --- tell-runs.c: what the ledger hears ---------------------------------------------------------
- */
+/* --- tell-runs.c: what the ledger hears ------------------------------------------------------- */
 /*
  * Sends a message to loadcelld-ledger (docs/lifecycle.md) and releases it. While that helper is
  * away or does not read, messages wait here, up to a number; what is then lost is counted and said.

@@ -204,8 +204,7 @@ uint64_t store_pack_step(struct store *s)
 	return MAX(spent * PAUSE_FACTOR, PAUSE_MIN_NS);
 }
 
-/* --- for a new run -----------------------------------------------------------------------------
- */
+/* --- for a new run ---------------------------------------------------------------------------- */
 
 static int unpack_to(struct store *s, const char *archive, const char *new, uint64_t *ret_bytes,
 	struct error *err)
@@ -253,8 +252,7 @@ int store_unpack(struct store *s, struct store_file *f, uint64_t room, struct er
 	return 0;
 }
 
-/* --- a destroyed instance ----------------------------------------------------------------------
- */
+/* --- a destroyed instance --------------------------------------------------------------------- */
 
 void store_forget(struct store *s, uint32_t number)
 {

@@ -77,8 +77,7 @@ void services_tell_open(struct services *s, const struct identity *id)
 	tell_open(s, id);
 }
 
-/* --- who lost its monitor ----------------------------------------------------------------------
- */
+/* --- who lost its monitor --------------------------------------------------------------------- */
 
 static int read_stat(const struct services *s, pid_t pid, struct proc_stat *ret)
 {
@@ -134,8 +133,7 @@ void services_tell_close(struct services *s, uint64_t run, const struct monitor 
 			   (json_int_t)now_ns(CLOCK_REALTIME), "killed", lost_its_monitor(s, m)));
 }
 
-/* --- the ledger's side -------------------------------------------------------------------------
- */
+/* --- the ledger's side ------------------------------------------------------------------------ */
 
 void services_ledger_started(struct services *s)
 {

@@ -145,8 +145,7 @@ static enum match_result match_built_in(const char *path, struct match *ret, siz
 	return MATCH_NONE;
 }
 
-/* --- what the configuration tells --------------------------------------------------------------
- */
+/* --- what the configuration tells ------------------------------------------------------------- */
 
 struct patterns {
 	size_t n;

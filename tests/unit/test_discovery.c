@@ -460,8 +460,7 @@ static void real_trees(void **state)
 	}
 }
 
-/* --- a tree made by hand: cgroup v2 in a plain directory ---------------------------------------
- */
+/* --- a tree made by hand: cgroup v2 in a plain directory -------------------------------------- */
 
 static void put(const char *directory, const char *name, const char *text)
 {

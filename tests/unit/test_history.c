@@ -59,8 +59,7 @@ static const char events_text[] =
 	"{\"schema\":1,\"id\":4,\"time\":1714564800.0,\"type\":\"stop\",\"handle\":\"web01\","
 	"\"index\":7,\"run\":\"00000000000000aa\",\"how\":\"oom\"}\n";
 
-/* --- building and running ------------------------------------------------------------------------
- */
+/* --- building and running --------------------------------------------------------------------- */
 
 static void put(struct world *w, const char *name, const char *text)
 {

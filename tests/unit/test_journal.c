@@ -131,8 +131,7 @@ static void append(struct journal *j, int n, uint64_t t)
 	json_decref(line);
 }
 
-/* --- one file ----------------------------------------------------------------------------------
- */
+/* --- one file --------------------------------------------------------------------------------- */
 
 static void test_append(void **state)
 {
@@ -223,8 +222,7 @@ static void test_full(void **state)
 	assert_lines(x, 0, "1 3", 0);
 }
 
-/* --- old files ---------------------------------------------------------------------------------
- */
+/* --- old files -------------------------------------------------------------------------------- */
 
 static void test_since(void **state)
 {
@@ -274,8 +272,7 @@ static void test_damaged_packed(void **state)
 	}
 }
 
-/* --- rotation ----------------------------------------------------------------------------------
- */
+/* --- rotation --------------------------------------------------------------------------------- */
 
 static void tidy(struct journal *j, uint64_t oldest_s, uint64_t max_bytes)
 {
@@ -375,8 +372,7 @@ static void test_unfinished(void **state)
 	assert_lines(x, 0, "1", 0);
 }
 
-/* --- following ---------------------------------------------------------------------------------
- */
+/* --- following -------------------------------------------------------------------------------- */
 
 static void assert_tail(struct fixture *x, struct journal_tail *t, const char *lines)
 {

@@ -222,8 +222,7 @@ static void assert_out(struct fixture *x, const char *expected)
 	"event {'schema':1,'id':" id ",'time':" time ",'type':'" type                              \
 	"','handle':'web','index':7,'run':'00000000000000aa'"
 
-/* --- how runs end ------------------------------------------------------------------------------
- */
+/* --- how runs end ----------------------------------------------------------------------------- */
 
 static void test_hooks(void **state)
 {
@@ -385,8 +384,7 @@ static void test_limits(void **state)
 								  "'old':0.5,'new':'unlimited'}\n");
 }
 
-/* --- network -----------------------------------------------------------------------------------
- */
+/* --- network ---------------------------------------------------------------------------------- */
 
 #define LINK(n, bytes)                                                                             \
 	"{'op':'link','ifindex':" n ",'time_ns':1019000000000,'receive_bytes':" bytes              \
@@ -426,8 +424,7 @@ static void test_links_missing(void **state)
 	assert_non_null(strstr(x->out, "\"network_receive_bytes\":10,"));
 }
 
-/* --- crashes -----------------------------------------------------------------------------------
- */
+/* --- crashes ---------------------------------------------------------------------------------- */
 
 /* The collector tells a new process all that runs; the rest has ended. */
 static void test_settled(void **state)
@@ -571,8 +568,7 @@ static void test_not_written(void **state)
 	assert_non_null(strstr(x->out, "run {"));
 }
 
-/* --- what else ---------------------------------------------------------------------------------
- */
+/* --- what else -------------------------------------------------------------------------------- */
 
 static void start_at(struct fixture *x, unsigned int run, const char *name, unsigned int time_s)
 {

@@ -40,8 +40,7 @@ struct fixture {
 static struct fixture the_fixture;
 static uint64_t T0; /* half an hour ago, a whole second: what is old would be removed */
 
-/* --- the process -------------------------------------------------------------------------------
- */
+/* --- the process ------------------------------------------------------------------------------ */
 
 static void start(struct fixture *x)
 {
@@ -135,8 +134,7 @@ static void listen_to(struct fixture *x)
 	tell_send(&x->tell);
 }
 
-/* --- what happens ------------------------------------------------------------------------------
- */
+/* --- what happens ----------------------------------------------------------------------------- */
 
 #define RUNS   500
 #define WINDOW 10
@@ -238,8 +236,7 @@ static void maybe_kill(struct fixture *x, int first, int n)
 	assert_true(tell_put(&x->tell, json_pack("{s:s}", "op", "settled")));
 }
 
-/* --- what must be written -----------------------------------------------------------------------
- */
+/* --- what must be written --------------------------------------------------------------------- */
 
 struct count {
 	int lines, started, stopped, appeared, disappeared;
@@ -368,8 +365,7 @@ static void test_kills(void **state)
 	free(c);
 }
 
-/* --- a crash leaves its samples ------------------------------------------------------------------
- */
+/* --- a crash leaves its samples --------------------------------------------------------------- */
 
 static void test_flight(void **state)
 {

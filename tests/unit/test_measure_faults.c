@@ -310,8 +310,7 @@ static void totals_of_memory_stat(void **state)
 	assert_number(t, "web01", METRIC_MEMORY_SWAP_LIMIT, 16777216);
 }
 
-/* --- sums over instances ------------------------------------------------------------------------
- */
+/* --- sums over instances ---------------------------------------------------------------------- */
 
 /* One more instance below /lxc, a copy of 101 under another number. */
 static void add_like_101(struct tree *t, const char *name)
@@ -430,8 +429,7 @@ static void goes_on(void **state)
 	assert_number(t, "cache01", METRIC_CPU_IDLE, 0);
 }
 
-/* --- cgroups below an instance ------------------------------------------------------------------
- */
+/* --- cgroups below an instance ---------------------------------------------------------------- */
 
 static void take_report(void *data, uint32_t index, uint64_t run, enum metric_id id, uint64_t count)
 {
@@ -577,8 +575,7 @@ static void tasks_without_pids_controller(void **state)
 	assert_number(t, "web01", METRIC_PIDS_CURRENT, 3);
 }
 
-/* --- files that are missing, empty, senseless ---------------------------------------------------
- */
+/* --- files that are missing, empty, senseless ------------------------------------------------- */
 
 static void bad_files(void **state)
 {
@@ -648,8 +645,7 @@ static void io_accounting(void **state)
 	assert_number(t, "cache01", METRIC_IO_READ_BYTES, 0);
 }
 
-/* --- instances that die --------------------------------------------------------------------------
- */
+/* --- instances that die ----------------------------------------------------------------------- */
 
 static const char *const controllers_v1[] = {
 	"cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "unified"};
@@ -726,8 +722,7 @@ static void out_of_descriptors(void **state)
 	assert_limit(t, "web01", METRIC_PIDS_LIMIT, 200, "/lxc.payload.web01");
 }
 
-/* --- a real cgroup that is removed under open descriptors ---------------------------------------
- */
+/* --- a real cgroup that is removed under open descriptors ------------------------------------- */
 
 static const char *const real_names[] = {"a", "b"};
 
