@@ -402,8 +402,7 @@ static void test_flight(void **state)
 	assert_int_equal(stop(x, 0), 0);
 }
 
-/* --- what is damaged
- * ------------------------------------------------------------------------------ */
+/* --- what is damaged -------------------------------------------------------------------------- */
 
 static void test_damaged_spool(void **state)
 {
