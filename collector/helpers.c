@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "../lib/parse.h"
 #include "services.h"
 
 /* What the helper processes say (docs/helpers.md), and keeping them alive. */
 
 #define STOP_PATIENCE_NS (2 * NSEC_PER_SEC)
+#define COSTS_EVERY_NS   (10 * NSEC_PER_SEC)
 
 static uint64_t number_of(json_t *object, const char *key)
 {
@@ -46,14 +49,32 @@ static void set_counter(struct services *s, enum metric_id id, uint64_t number)
 	set_fact(s, id, s->before.values[id].number + number);
 }
 
-static void take_cost(struct services *s, enum helper_id which, json_t *message)
+/* What the helpers cost, their children included. A process that has just ended keeps its last
+ * figure. */
+static void read_costs(struct services *s, uint64_t now)
 {
-	s->helper_cpu_ns[which] = number_of(message, "cpu_ns");
-	s->helper_rss[which] = number_of(message, "rss_bytes");
-	s->facts.helpers_cpu_ns = s->facts.helpers_rss = 0;
+	const uint64_t tick_ns = NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK);
+
+	if (now < s->costs_due_ns)
+		return;
+	s->costs_due_ns = now + COSTS_EVERY_NS;
+	s->facts.helpers_cpu_ns = s->ended_cpu_ns;
+	s->facts.helpers_rss = 0;
 	for (size_t i = 0; i < HELPERS; i++) {
+		char path[32], buf[1024];
+		struct proc_stat st;
+		ssize_t n;
+
+		/* Ours come from the real /proc, whatever tree is measured. */
+		snprintf(path, sizeof(path), "/proc/%d/stat", s->helper[i].pid);
+		n = s->helper[i].pid ? read_file_at(AT_FDCWD, path, buf, sizeof(buf)) : 0;
+		if (n > 0 && parse_proc_stat(buf, (size_t)n, &st) == 0) {
+			s->helper_cpu_ns[i] = (st.utime_ticks + st.stime_ticks + st.cutime_ticks +
+						      st.cstime_ticks) *
+					      tick_ns;
+			s->facts.helpers_rss += st.rss_pages * (uint64_t)sysconf(_SC_PAGESIZE);
+		}
 		s->facts.helpers_cpu_ns += s->helper_cpu_ns[i];
-		s->facts.helpers_rss += s->helper_rss[i];
 	}
 	s->facts_changed = true;
 }
@@ -78,7 +99,6 @@ static void store_message(struct services *s, const char *op, json_t *message)
 		set_fact(s, METRIC_STORE_REFUSED_INSTANCES, number_of(message, "refused"));
 		set_counter(s, METRIC_STORE_DAMAGED_FILES, number_of(message, "quarantined"));
 		set_counter(s, METRIC_STORE_REMOVED_FILES, number_of(message, "removed"));
-		take_cost(s, HELPER_STORE, message);
 	}
 }
 
@@ -100,7 +120,6 @@ static void ledger_message(struct services *s, const char *op, json_t *message)
 	} else if (!strcmp(op, "stats")) {
 		set_counter(s, METRIC_LEDGER_ERRORS, number_of(message, "errors"));
 		set_fact(s, METRIC_LEDGER_SPOOL, number_of(message, "spool"));
-		take_cost(s, HELPER_LEDGER, message);
 	}
 }
 
@@ -140,7 +159,6 @@ static void walk_message(struct services *s, const char *op, json_t *message)
 		set_fact(s, METRIC_HOST_MAP_COUNT, number_of(message, "max"));
 	} else if (!strcmp(op, "stats")) {
 		s->stuck[HELPER_WALK] = number_of(message, "stuck");
-		take_cost(s, HELPER_WALK, message);
 	}
 }
 
@@ -160,8 +178,6 @@ static void take_message(struct services *s, enum helper_id which, const char *t
 		walk_message(s, op, message);
 	else if (which == HELPER_LEDGER)
 		ledger_message(s, op, message);
-	else if (!strcmp(op, "stats"))
-		take_cost(s, which, message);
 	else
 		discovery_lxc_answer(s->discovery, text);
 	json_decref(message);
@@ -217,6 +233,8 @@ static void keep_counters(struct services *s, enum metric_id first, enum metric_
 
 static void started(struct services *s, enum helper_id which)
 {
+	s->ended_cpu_ns += s->helper_cpu_ns[which];
+	s->helper_cpu_ns[which] = 0;
 	if (which == HELPER_LXC)
 		discovery_lxc_restarted(s->discovery);
 	if (which == HELPER_STORE) {
@@ -247,6 +265,7 @@ void helpers_tick(struct services *s, uint64_t now)
 		}
 		started(s, i);
 	}
+	read_costs(s, now);
 	helpers_tell_walk(s);
 	tell_send(&s->tell);
 }

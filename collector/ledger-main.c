@@ -207,27 +207,15 @@ static void save_open(struct session *s, uint64_t now, bool at_once)
 		s->saved_change = st.change;
 }
 
-static uint64_t rss_bytes(void)
-{
-	char buf[256];
-	uint64_t total, resident;
-
-	if (read_file_at(AT_FDCWD, "/proc/self/statm", buf, sizeof(buf)) <= 0 ||
-		sscanf(buf, "%" SCNu64 " %" SCNu64, &total, &resident) != 2)
-		return 0;
-	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void send_stats(struct session *s, uint64_t now)
 {
 	uint64_t bytes = journal_bytes(s->runs) + journal_bytes(s->events) + s->flight_bytes;
 
 	s->stats_ns = now + STATS_EVERY_NS;
-	(void)session_send(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "op", "stats",
-		"runs", (json_int_t)s->written_runs, "events", (json_int_t)s->written_events,
-		"spool", (json_int_t)s->records, "bytes", (json_int_t)bytes, "errors",
-		(json_int_t)s->errors, "cpu_ns", (json_int_t)now_ns(CLOCK_PROCESS_CPUTIME_ID),
-		"rss_bytes", (json_int_t)rss_bytes(), "last_error", s->error.text));
+	(void)session_send(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "op", "stats", "runs",
+		(json_int_t)s->written_runs, "events", (json_int_t)s->written_events, "spool",
+		(json_int_t)s->records, "bytes", (json_int_t)bytes, "errors", (json_int_t)s->errors,
+		"last_error", s->error.text));
 }
 
 /* A quarter of data_max: half of that for runs, the rest for events and flights. */

@@ -90,12 +90,18 @@ static void live_add(struct services *s, const struct identity *id)
 	services_note_monitor(s, id, &s->live[i].monitor);
 }
 
+static void report_below(
+	void *data, uint32_t index, uint64_t run, enum metric_id id, uint64_t count)
+{
+	sampler_post_below(((struct services *)data)->sampler, index, run, id, count);
+}
+
 static void appeared(void *data, const struct identity *id)
 {
 	struct services *s = data;
 
 	sampler_post_appeared(s->sampler, id);
-	below_appeared(s->below, id);
+	below_appeared(s->below, id, report_below, s);
 	notices_appeared(s->notices, id);
 	live_add(s, id);
 	helpers_tell_walk(s);
@@ -186,12 +192,6 @@ static void post_facts(struct services *s)
 	if (s->facts_changed)
 		sampler_post_facts(s->sampler, &s->facts);
 	s->facts_changed = false;
-}
-
-static void report_below(
-	void *data, uint32_t index, uint64_t run, enum metric_id id, uint64_t count)
-{
-	sampler_post_below(((struct services *)data)->sampler, index, run, id, count);
 }
 
 /* A sampler that stands still must not look alive: the watchdog is fed only by cycles. */

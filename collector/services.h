@@ -64,7 +64,8 @@ struct services {
 	bool settled;           /* the ledger knows all that runs */
 	uint64_t started_ticks; /* since boot, as init's start time: finer than wall clock */
 	struct outside_facts facts;
-	uint64_t helper_cpu_ns[HELPERS], helper_rss[HELPERS], stuck[HELPERS];
+	uint64_t helper_cpu_ns[HELPERS]; /* of the process that runs */
+	uint64_t ended_cpu_ns, costs_due_ns, stuck[HELPERS];
 	struct outside_facts before; /* counters of helpers that ended */
 	bool facts_changed;
 	uint64_t discovery_due_ns, below_due_ns, flush_due_ns, watchdog_due_ns, facts_due_ns;

@@ -120,17 +120,6 @@ static int take_lock(const struct config *c, const sigset_t *mask, struct error 
 	return fd;
 }
 
-static uint64_t rss_bytes(void)
-{
-	char buf[256];
-	uint64_t total, resident;
-
-	if (read_file_at(AT_FDCWD, "/proc/self/statm", buf, sizeof(buf)) <= 0 ||
-		sscanf(buf, "%" SCNu64 " %" SCNu64, &total, &resident) != 2)
-		return 0;
-	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void send_json(json_t *message)
 {
 	char *text = json_dumps(message, JSON_COMPACT);
@@ -147,14 +136,12 @@ static void report(const struct store *s, json_int_t id)
 	const char *error = s->error.text[0] ? s->error.text : NULL;
 
 	send_json(json_pack("{s:s, s:I, s:s?}", "op", "flushed", "id", id, "error", error));
-	send_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
-		"op", "stats", "files", (json_int_t)s->table.files, "bytes",
-		(json_int_t)s->table.bytes, "bytes_max", (json_int_t)s->bytes_max, "errors",
-		(json_int_t)st->errors, "refused", (json_int_t)st->refused, "quarantined",
-		(json_int_t)st->quarantined, "removed", (json_int_t)st->removed, "samples",
-		(json_int_t)st->samples, "skipped", (json_int_t)st->skipped, "cpu_ns",
-		(json_int_t)now_ns(CLOCK_PROCESS_CPUTIME_ID), "rss_bytes", (json_int_t)rss_bytes(),
-		"last_error", s->error.text));
+	send_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "op",
+		"stats", "files", (json_int_t)s->table.files, "bytes", (json_int_t)s->table.bytes,
+		"bytes_max", (json_int_t)s->bytes_max, "errors", (json_int_t)st->errors, "refused",
+		(json_int_t)st->refused, "quarantined", (json_int_t)st->quarantined, "removed",
+		(json_int_t)st->removed, "samples", (json_int_t)st->samples, "skipped",
+		(json_int_t)st->skipped, "last_error", s->error.text));
 }
 
 static void answer(struct store *s, const char *text)

@@ -230,23 +230,13 @@ static void send_maps(struct walker *w)
 
 static void send_stats(struct walker *w, uint64_t now)
 {
-	struct rusage self, children;
-	unsigned long pages = 0;
-	char buf[128];
-
 	if (now < w->stats_sent_ns + STATS_NS &&
 		(w->stuck == w->stuck_sent || now < w->stats_sent_ns + NSEC_PER_SEC))
 		return;
-	getrusage(RUSAGE_SELF, &self);
-	getrusage(RUSAGE_CHILDREN, &children);
-	if (read_file_at(AT_FDCWD, "/proc/self/statm", buf, sizeof(buf)) > 0)
-		(void)sscanf(buf, "%*u %lu", &pages);
 	w->stats_sent_ns = now;
 	w->stuck_sent = w->stuck;
-	send_json(w, json_pack("{s:s, s:I, s:I, s:I, s:I}", "op", "stats", "stuck",
-			     (json_int_t)w->stuck, "jobs", (json_int_t)w->jobs, "cpu_ns",
-			     (json_int_t)(rusage_ns(&self) + rusage_ns(&children)), "rss_bytes",
-			     (json_int_t)(pages * (unsigned long)sysconf(_SC_PAGESIZE))));
+	send_json(w, json_pack("{s:s, s:I, s:I}", "op", "stats", "stuck", (json_int_t)w->stuck,
+			     "jobs", (json_int_t)w->jobs));
 }
 
 static void send_progress(struct walker *w, struct child *c, uint64_t now)

@@ -123,29 +123,6 @@ static bool counts_for_all_below(
 	return local && faccessat(h->fd, local, F_OK, 0) == 0;
 }
 
-void below_appeared(struct below *b, const struct identity *id)
-{
-	struct below_instance *in;
-
-	below_disappeared(b, id->index, 0);
-	in = calloc(1, sizeof(*in));
-	if (!in)
-		return;
-	in->index = id->index;
-	in->run = id->run;
-	for (size_t i = 0; i < b->n_rows; i++) {
-		enum controller c = b->rows[i].controller;
-		const char *cgroup = id->limit_cgroup[c] ? id->limit_cgroup[c] : id->cgroup[c];
-
-		if (cgroup && !counts_for_all_below(b, &b->rows[i], cgroup))
-			in->path[i] = strdup(cgroup);
-	}
-	if (b->tasks_in != CONTROLLER_NONE && id->cgroup[b->tasks_in])
-		in->tasks_path = strdup(id->cgroup[b->tasks_in]);
-	in->next = b->instances;
-	b->instances = in;
-}
-
 /* Adds what a cgroup counted since it was last seen. */
 static void add_count(struct below_instance *in, size_t row, ino_t inode, uint64_t count)
 {
@@ -322,18 +299,45 @@ int below_look(struct below *b, uint32_t index, uint64_t run, enum metric_id id,
 	return -ENOENT;
 }
 
-void below_pass(struct below *b,
-	void (*report)(void *data, uint32_t index, uint64_t run, enum metric_id id, uint64_t count),
-	void *data)
+static void pass(struct below *b, struct below_instance *in, below_report_t report, void *data)
 {
-	for (struct below_instance *in = b->instances; in; in = in->next) {
-		uint64_t tasks;
+	uint64_t tasks;
 
-		for (size_t row = 0; row < b->n_rows; row++)
-			if (pass_row(b, in, row))
-				report(data, in->index, in->run, b->rows[row].id, in->total[row]);
-		if (pass_tasks(b, in, &tasks))
-			report(data, in->index, in->run, METRIC_PIDS_CURRENT, tasks);
-		drop_unseen(in);
+	for (size_t row = 0; row < b->n_rows; row++)
+		if (pass_row(b, in, row))
+			report(data, in->index, in->run, b->rows[row].id, in->total[row]);
+	if (pass_tasks(b, in, &tasks))
+		report(data, in->index, in->run, METRIC_PIDS_CURRENT, tasks);
+	drop_unseen(in);
+}
+
+void below_pass(struct below *b, below_report_t report, void *data)
+{
+	for (struct below_instance *in = b->instances; in; in = in->next)
+		pass(b, in, report, data);
+}
+
+void below_appeared(struct below *b, const struct identity *id, below_report_t report, void *data)
+{
+	struct below_instance *in;
+
+	below_disappeared(b, id->index, 0);
+	in = calloc(1, sizeof(*in));
+	if (!in)
+		return;
+	in->index = id->index;
+	in->run = id->run;
+	for (size_t i = 0; i < b->n_rows; i++) {
+		enum controller c = b->rows[i].controller;
+		const char *cgroup = id->limit_cgroup[c] ? id->limit_cgroup[c] : id->cgroup[c];
+
+		if (cgroup && !counts_for_all_below(b, &b->rows[i], cgroup))
+			in->path[i] = strdup(cgroup);
 	}
+	if (b->tasks_in != CONTROLLER_NONE && id->cgroup[b->tasks_in])
+		in->tasks_path = strdup(id->cgroup[b->tasks_in]);
+	in->next = b->instances;
+	b->instances = in;
+	if (report)
+		pass(b, in, report, data);
 }

@@ -21,8 +21,16 @@ int below_new(const struct hierarchies *h, struct below **ret);
 void below_free(struct below *b);
 DEFINE_CLEANUP(struct below *, below_free)
 
-/* An instance appeared (with a new run its counts begin at 0) or disappeared. */
-void below_appeared(struct below *b, const struct identity *id);
+/* A count that is not 0. */
+typedef void (*below_report_t)(
+	void *data, uint32_t index, uint64_t run, enum metric_id id, uint64_t count);
+
+/*
+ * An instance appeared (with a new run its counts begin at 0) or disappeared. What it has counted
+ * already is reported at once: after a restart of the collector a count must not begin at less.
+ * report NULL: at the next pass.
+ */
+void below_appeared(struct below *b, const struct identity *id, below_report_t report, void *data);
 void below_disappeared(struct below *b, uint32_t index, uint64_t run);
 
 /*
@@ -31,7 +39,5 @@ void below_disappeared(struct below *b, uint32_t index, uint64_t run);
  */
 int below_look(struct below *b, uint32_t index, uint64_t run, enum metric_id id, uint64_t *ret);
 
-/* One pass over all instances; reports each count that is not 0. */
-void below_pass(struct below *b,
-	void (*report)(void *data, uint32_t index, uint64_t run, enum metric_id id, uint64_t count),
-	void *data);
+/* One pass over all instances. */
+void below_pass(struct below *b, below_report_t report, void *data);

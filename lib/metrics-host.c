@@ -375,8 +375,8 @@ const struct metric metrics_host[] = {
 		.scope = SCOPE_HOST,
 		.ds = "own_cpu",
 		.help = "CPU time that loadcell itself has used, helpers included.",
-		.v1 = {COLLECTED("getrusage of the collector and what its helpers report")},
-		.v2 = {COLLECTED("getrusage of the collector and what its helpers report")},
+		.v1 = {COLLECTED("getrusage of the collector and the helpers' /proc/PID/stat")},
+		.v2 = {COLLECTED("getrusage of the collector and the helpers' /proc/PID/stat")},
 	},
 	{
 		.id = METRIC_COLLECTOR_RSS,
@@ -386,8 +386,8 @@ const struct metric metrics_host[] = {
 		.scope = SCOPE_HOST,
 		.ds = "own_rss",
 		.help = "Resident memory of loadcell itself, helpers included.",
-		.v1 = {COLLECTED("/proc/self/statm and what the helpers report")},
-		.v2 = {COLLECTED("/proc/self/statm and what the helpers report")},
+		.v1 = {COLLECTED("/proc/self/statm and the helpers' /proc/PID/stat")},
+		.v2 = {COLLECTED("/proc/self/statm and the helpers' /proc/PID/stat")},
 	},
 	{
 		.id = METRIC_COLLECTOR_CYCLE_TIME,

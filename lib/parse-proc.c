@@ -159,8 +159,8 @@ int parse_proc_stat(const char *buf, size_t len, struct proc_stat *ret)
 	struct proc_stat s;
 	uint64_t *const column[] = {/* from pgrp, the fifth, on */
 		NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, &s.utime_ticks,
-		&s.stime_ticks, NULL, NULL, NULL, NULL, &s.threads, NULL, &s.starttime_ticks, NULL,
-		&s.rss_pages};
+		&s.stime_ticks, &s.cutime_ticks, &s.cstime_ticks, NULL, NULL, &s.threads, NULL,
+		&s.starttime_ticks, NULL, &s.rss_pages};
 
 	if (!bracket)
 		return -EBADMSG;

@@ -84,7 +84,8 @@ struct proc_stat {
 	pid_t ppid;
 	uint64_t threads;
 	uint64_t utime_ticks, stime_ticks;
-	uint64_t starttime_ticks; /* since boot */
+	uint64_t cutime_ticks, cstime_ticks; /* of children that were waited for */
+	uint64_t starttime_ticks;            /* since boot */
 	uint64_t rss_pages;
 };
 int parse_proc_stat(const char *buf, size_t len, struct proc_stat *ret);

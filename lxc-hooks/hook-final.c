@@ -42,8 +42,7 @@ static int measure_below(const struct hook *k, struct instance *in)
 
 	if (r < 0)
 		return r;
-	below_appeared(below, in->id);
-	below_pass(below, add_below, in);
+	below_appeared(below, in->id, add_below, in);
 	return 0;
 }
 

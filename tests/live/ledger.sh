@@ -56,10 +56,14 @@ kill_cgroup "$(cgroup_mount memory | cut -d' ' -f2)/lxc.payload.$one"
 # --- kills of the ledger and of the collector ---------------------------------------------------------
 lxc_start "$two"
 wait_for 10 '[ "$(events "$two")" = appeared ]' || fail "no appeared: $(events "$two")"
+cost=$(host_metric collector_cpu_seconds)
 kill -KILL "$(pid_of ledger)"
 wait_for 10 '[ -n "$(pid_of ledger)" ]' || fail "the ledger is not started again"
 sleep 3
 [ "$(ended "$two")" = 0 ] || fail "a running run was closed: $(runs "$two" .)"
+wait_for 12 '[ "$(host_metric collector_cpu_seconds)" != "$cost" ]' || fail "what it costs stands still"
+jq -en "$(host_metric collector_cpu_seconds) >= $cost" >"$work/grows" ||
+	fail "what the collector has cost fell from $cost to $(host_metric collector_cpu_seconds) s"
 collector_stop KILL
 collector_start "reconcile = 1s"
 sleep 5

@@ -37,7 +37,7 @@ static void appeared(void *data, const struct identity *id)
 	struct identity *described = identity_copy(id);
 
 	sampler_post_appeared(s->sampler, id);
-	below_appeared(s->below, id);
+	below_appeared(s->below, id, NULL, NULL);
 	free(described->hostname);
 	described->hostname = strdup("soak.example");
 	sampler_post_described(s->sampler, described);

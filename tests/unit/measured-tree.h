@@ -36,7 +36,7 @@ static void tree_add(struct tree *t, const struct identity *id)
 	t->instances[t->s.n_instances] = instance_new(&t->s.measure, identity_copy(id));
 	assert_non_null(t->instances[t->s.n_instances]);
 	t->s.n_instances++;
-	below_appeared(t->below, id);
+	below_appeared(t->below, id, NULL, NULL);
 }
 
 static void tree_appeared(void *data, const struct identity *id)

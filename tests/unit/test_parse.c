@@ -502,7 +502,7 @@ static void test_proc_cgroup(void **state)
 }
 
 #define STAT_TAIL                                                                                  \
-	" S 41 42 43 0 -1 4194560 125 0 0 0 111 222 0 0 20 -5 3 0 723000 2322432 332 "             \
+	" S 41 42 43 0 -1 4194560 125 0 0 0 111 222 33 44 20 -5 3 0 723000 2322432 332 "           \
 	"18446744073709551615 1 1\n"
 
 static void test_proc_stat(void **state)
@@ -540,6 +540,8 @@ static void test_proc_stat(void **state)
 		assert_int_equal(s.state, 'S');
 		assert_int_equal(s.utime_ticks, 111);
 		assert_int_equal(s.stime_ticks, 222);
+		assert_int_equal(s.cutime_ticks, 33);
+		assert_int_equal(s.cstime_ticks, 44);
 		assert_int_equal(s.threads, 3);
 		assert_int_equal(s.starttime_ticks, 723000);
 		assert_int_equal(s.rss_pages, 332);
