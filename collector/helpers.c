@@ -133,6 +133,7 @@ static void disk_message(struct services *s, const char *op, json_t *message)
 		.inodes = value_in(message, "inodes"),
 		.time_ns = number_of(message, "time_ns"),
 		.walking = !strcmp(op, "progress"),
+		.partial = json_is_true(json_object_get(message, "partial")),
 		.progress = number_of(message, "files"),
 	};
 	struct filesystem filesystem = {

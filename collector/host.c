@@ -10,8 +10,10 @@
 #include "../lib/parse.h"
 #include "../lib/util.h"
 
-#define TICK_NS     (NSEC_PER_SEC / 100)
-#define BUFFER_SIZE (64 * 1024)
+#define TICK_NS (NSEC_PER_SEC / 100)
+/* /proc/stat has a line for each CPU and a column for each interrupt: on large hosts above 64 KiB.
+ */
+#define BUFFER_SIZE (1024 * 1024)
 
 int host_init(struct host *host, const struct hierarchies *h, const char *proc_root)
 {

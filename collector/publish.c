@@ -99,6 +99,16 @@ static void refresh_texts(struct sampler *s, struct instance *in)
 	memcpy(in->limits_text_of, in->limit_path, sizeof(in->limit_path));
 }
 
+#define NETWORK_NOTE "its network is the host's and is not charged to it"
+#define DISK_NOTE    "not all of its files could be looked at: its disk use is more than shown"
+
+static const char *notes_of(const struct instance *in)
+{
+	if (in->id->network_shared)
+		return in->disk.partial ? NETWORK_NOTE "\n" DISK_NOTE : NETWORK_NOTE;
+	return in->disk.partial ? DISK_NOTE : NULL;
+}
+
 void publish_instance(struct sampler *s, struct instance *in)
 {
 	const struct identity *id = in->id;
@@ -121,9 +131,7 @@ void publish_instance(struct sampler *s, struct instance *in)
 				[TEXT_STATE] = "running",
 				[TEXT_DISK] = in->disk.method,
 				[TEXT_FACTS] = id->facts,
-				[TEXT_NOTES] = id->network_shared ? "its network is the host's and "
-								    "is not charged to it"
-								  : NULL,
+				[TEXT_NOTES] = notes_of(in),
 			},
 	};
 

@@ -11,9 +11,10 @@
 
 #include "notify.h"
 
-#define BELOW_EVERY_NS (30 * NSEC_PER_SEC)
-#define FACTS_EVERY_NS NSEC_PER_SEC
-#define EARLY_FLUSH_NS (5 * NSEC_PER_SEC)
+#define BELOW_EVERY_NS  (30 * NSEC_PER_SEC)
+#define BELOW_BUDGET_NS (20 * 1000 * 1000) /* of a turn: discovery waits for it */
+#define FACTS_EVERY_NS  NSEC_PER_SEC
+#define EARLY_FLUSH_NS  (5 * NSEC_PER_SEC)
 /* How long the last flush may take before the collector ends without it: the ring keeps what
  * was not stored. */
 #define LAST_FLUSH_NS (45 * NSEC_PER_SEC)
@@ -222,10 +223,8 @@ static uint64_t services_tick(struct services *s)
 	if (now >= s->discovery_due_ns)
 		s->discovery_due_ns = discovery_tick(s->discovery, now);
 	services_tell_settled(s);
-	if (now >= s->below_due_ns) {
-		below_pass(s->below, report_below, s);
+	if (now >= s->below_due_ns && below_pass(s->below, BELOW_BUDGET_NS, report_below, s))
 		s->below_due_ns = now + BELOW_EVERY_NS;
-	}
 	if (now >= s->facts_due_ns) {
 		post_facts(s);
 		s->facts_due_ns = now + FACTS_EVERY_NS;

@@ -201,6 +201,7 @@ void watch_walked(struct watch *x, const struct walk_report *r, uint64_t every_n
 
 	x->walk_by = NULL;
 	x->walk_due_ns = now + RETRY_NS;
+	x->unsent = true; /* after a failure too: it is no longer under way */
 	if (r->error)
 		return;
 	/* A huge tree gets half of the time at most. */
@@ -208,7 +209,6 @@ void watch_walked(struct watch *x, const struct walk_report *r, uint64_t every_n
 	x->walk_pause_ns = 0;
 	x->tree = r->tree;
 	x->walked_ns = now_ns(CLOCK_REALTIME);
-	x->unsent = true;
 }
 
 static uint64_t back_off(uint64_t *pause)
@@ -239,6 +239,7 @@ void watch_walk_failed(struct watch_list *l, const struct walk_pulse *pulse, uin
 			continue;
 		x->walk_by = NULL;
 		x->held_by = pulse;
+		x->unsent = true;
 		x->walk_due_ns = now + back_off(&x->walk_pause_ns);
 	}
 }

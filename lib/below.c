@@ -45,6 +45,7 @@ struct below {
 	size_t n_rows;
 	enum controller tasks_in; /* where to count tasks; CONTROLLER_NONE: pids does it */
 	struct below_instance *instances;
+	struct below_instance *at; /* where the pass goes on; NULL: at the first one */
 };
 
 int below_new(const struct hierarchies *h, struct below **ret)
@@ -105,6 +106,8 @@ void below_disappeared(struct below *b, uint32_t index, uint64_t run)
 		if (in->index != index || (run != 0 && in->run != run))
 			continue;
 		*p = in->next;
+		if (b->at == in)
+			b->at = in->next;
 		instance_clear(in);
 		return;
 	}
@@ -311,10 +314,19 @@ static void pass(struct below *b, struct below_instance *in, below_report_t repo
 	drop_unseen(in);
 }
 
-void below_pass(struct below *b, below_report_t report, void *data)
+bool below_pass(struct below *b, uint64_t budget_ns, below_report_t report, void *data)
 {
-	for (struct below_instance *in = b->instances; in; in = in->next)
-		pass(b, in, report, data);
+	uint64_t begin = now_ns(CLOCK_MONOTONIC);
+
+	if (!b->at)
+		b->at = b->instances;
+	while (b->at) {
+		pass(b, b->at, report, data);
+		b->at = b->at->next;
+		if (now_ns(CLOCK_MONOTONIC) - begin > budget_ns)
+			break;
+	}
+	return !b->at;
 }
 
 void below_appeared(struct below *b, const struct identity *id, below_report_t report, void *data)

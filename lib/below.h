@@ -39,5 +39,8 @@ void below_disappeared(struct below *b, uint32_t index, uint64_t run);
  */
 int below_look(struct below *b, uint32_t index, uint64_t run, enum metric_id id, uint64_t *ret);
 
-/* One pass over all instances. */
-void below_pass(struct below *b, below_report_t report, void *data);
+/*
+ * Goes on with a pass over all instances, for budget_ns or a little longer; true when the pass is
+ * over and the next call begins another.
+ */
+bool below_pass(struct below *b, uint64_t budget_ns, below_report_t report, void *data);

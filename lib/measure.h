@@ -24,7 +24,7 @@ struct disk_figures {
 	struct value used, limit, inodes;
 	uint64_t time_ns;
 	char method[16]; /* "" until known */
-	bool walking;
+	bool walking, partial;
 	uint64_t progress;
 };
 

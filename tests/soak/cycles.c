@@ -84,7 +84,7 @@ static void one_cycle(struct soak *s, uint64_t n)
 	if (now_ns(CLOCK_MONOTONIC) >= s->next_ns)
 		s->next_ns = discovery_tick(s->discovery, now_ns(CLOCK_MONOTONIC));
 	if (n % 50 == 0)
-		below_pass(s->below, report_below, s);
+		below_pass(s->below, UINT64_MAX, report_below, s);
 	sampler_cycle(s->sampler);
 	sampler_status(s->sampler, true, &st);
 	if (st.vanished)

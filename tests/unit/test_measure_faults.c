@@ -459,7 +459,8 @@ static void take_report(void *data, uint32_t index, uint64_t run, enum metric_id
 
 static void pass(struct tree *t)
 {
-	below_pass(t->below, take_report, t);
+	while (!below_pass(t->below, 0, take_report, t))
+		;
 	tree_cycle(t);
 }
 

@@ -515,7 +515,9 @@ static void test_walk_order_and_back_off(void **state)
 	x = watch_due_walk(&l, now);
 	for (size_t i = 0; i < ARRAY_SIZE(expected_s); i++) {
 		x->walk_by = &pulse;
+		x->unsent = false;
 		watch_walk_failed(&l, &pulse, now);
+		assert_true(x->unsent); /* it is no longer under way */
 		assert_null(x->walk_by);
 		assert_int_equal(x->walk_due_ns, now + expected_s[i] * NSEC_PER_SEC);
 		/* Left alone as long as the killed child has not ended, however long. */
