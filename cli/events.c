@@ -137,9 +137,11 @@ static int put_event(void *data, const json_t *line)
 		e->found = json_incref((json_t *)(uintptr_t)line);
 		return 1;
 	}
-	if (id <= (json_int_t)e->last_id || journal_seconds(line, "time") < e->since_ns)
+	/* What is followed begins within what was read. */
+	if ((e->follow && id <= (json_int_t)e->last_id) ||
+		journal_seconds(line, "time") < e->since_ns)
 		return 0;
-	e->last_id = (uint64_t)id;
+	e->last_id = MAX(e->last_id, (uint64_t)id);
 	if (!history_matches(line, e->patterns, e->n_patterns))
 		return 0;
 	if (!e->json) {

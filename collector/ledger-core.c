@@ -27,6 +27,7 @@ struct ledger {
 	struct seen seen;
 	struct flaps flaps;
 	bool settled;
+	bool hooks;       /* this host has them */
 	uint64_t look_ns; /* when runs that the collector has not told of are looked at */
 };
 
@@ -229,17 +230,45 @@ static uint64_t due_after(struct ledger *l, uint64_t end_ns, uint64_t wait_ns, u
 	return now + wait_ns - MIN(age, wait_ns);
 }
 
+/* A monitor that is gone has run its hooks, or never will. */
+static bool hook_will_come(const struct ledger *l, const struct run *r)
+{
+	const char *kind = run_text(r, "kind");
+
+	return !r->killed && (r->hooked || (l->hooks && kind && !strcmp(kind, "lxc")));
+}
+
 static void end_run(
 	struct ledger *l, struct run *r, enum run_end end, uint64_t end_ns, uint64_t now)
 {
-	uint64_t wait = r->stop ? STOP_WAIT_NS : r->hooked ? HOOK_WAIT_NS : CLOSE_WAIT_NS;
+	uint64_t wait = r->stop                ? STOP_WAIT_NS
+			: hook_will_come(l, r) ? HOOK_WAIT_NS
+					       : CLOSE_WAIT_NS;
 
 	r->end = end;
 	r->end_ns = end_ns;
 	r->due_ns = due_after(l, end_ns, wait, now);
 }
 
-/* The event first: a crash between the two leaves the run open, and it is closed again. */
+/* Kills whose cgroup was gone before anybody could look: the stop record alone counts them. */
+static int say_untold_kills(struct ledger *l, struct run *r)
+{
+	uint64_t kills = run_untold_kills(r);
+	json_t *more;
+	int result;
+
+	if (!kills)
+		return 0;
+	r->oom_ns = MAX(r->oom_ns, run_end_ns(r));
+	more = json_pack("{s:I}", "kills", (json_int_t)kills);
+	result = say(l, r, r->id, "oom", run_end_ns(r), more);
+	json_decref(more);
+	if (result > 0)
+		keep_flight(l, r, run_end_ns(r));
+	return MIN(result, 0);
+}
+
+/* The events first: a crash between them leaves the run open, and it is closed again. */
 static int close_run(struct ledger *l, struct run *r)
 {
 	const char *target = record_text(r->stop, "target"), *how;
@@ -249,6 +278,9 @@ static int close_run(struct ledger *l, struct run *r)
 	if (r->end != END_CRASH) /* samples of another boot are gone */
 		l->ops.sample(l->data, r->sample_ns || !r->start_ns ? 0 : r->start_ns);
 	complete(l, r);
+	result = say_untold_kills(l, r);
+	if (result < 0)
+		return result;
 	how = run_how(r);
 	more = json_pack("{s:s}", "how", how);
 	result = say(l, r, r->id,
@@ -300,8 +332,14 @@ static int closed(struct ledger *l, uint64_t id, const json_t *m, uint64_t now)
 
 	if (!r)
 		return 0;
-	r->killed = json_is_true(json_object_get(m, "killed"));
 	l->status.change++;
+	/* Missed, not ended: its cgroup was out of reach for a moment, or its pattern was removed.
+	 */
+	if (r->init && l->ops.alive(l->data, r->init, r->starttime)) {
+		r->confirmed = false;
+		return 0;
+	}
+	r->killed = json_is_true(json_object_get(m, "killed"));
 	if (r->end == END_NONE || r->end == END_LOST)
 		end_run(l, r, END_TOLD, record_number(m, "time_ns"), now);
 	return 0;
@@ -339,6 +377,7 @@ static int event_told(struct ledger *l, uint64_t id, const json_t *m)
 	json_decref(more);
 	if (r && !strcmp(type, "oom")) {
 		r->oom_ns = MAX(r->oom_ns, time_ns);
+		r->oom_told += result > 0 && time_ns > r->sample_ns ? record_number(m, "kills") : 0;
 		l->status.change++;
 		if (result > 0)
 			keep_flight(l, r, time_ns);
@@ -348,7 +387,11 @@ static int event_told(struct ledger *l, uint64_t id, const json_t *m)
 
 static int link_told(struct ledger *l, const json_t *m)
 {
-	for_each_run(l, i, r) if (run_take_link(r, m)) return 0;
+	for_each_run(l, i, r) if (run_take_link(r, m))
+	{
+		l->status.change++;
+		return 0;
+	}
 	return 0;
 }
 
@@ -389,7 +432,7 @@ static struct run *get_by_hook(struct ledger *l, uint64_t id, const json_t *reco
 	return r;
 }
 
-static int start_told(struct ledger *l, uint64_t id, const json_t *record, uint64_t now)
+static int start_told(struct ledger *l, uint64_t id, const json_t *record, bool again, uint64_t now)
 {
 	struct run *r;
 
@@ -400,12 +443,13 @@ static int start_told(struct ledger *l, uint64_t id, const json_t *record, uint6
 		return -ENOMEM;
 	if (!r->start_ns)
 		r->start_ns = record_number(record, "time_ns");
-	if (!r->hooked)
+	if (!r->hooked && !r->links)
 		run_take_links(r, record);
-	r->hooked = true;
+	r->hooked = l->hooks = true;
+	r->announced |= again;
 	if (r->end == END_TOLD && !r->stop)
 		r->due_ns = due_after(l, r->end_ns, HOOK_WAIT_NS, now);
-	return say_start(l, r, "start");
+	return again ? 0 : say_start(l, r, "start");
 }
 
 static int stop_told(struct ledger *l, uint64_t id, const json_t *record, uint64_t now)
@@ -424,7 +468,7 @@ static int stop_told(struct ledger *l, uint64_t id, const json_t *record, uint64
 	return 0;
 }
 
-int ledger_record(struct ledger *l, const json_t *record, uint64_t now)
+int ledger_record(struct ledger *l, const json_t *record, bool again, uint64_t now)
 {
 	const char *type = record_text(record, "type");
 	uint64_t id = record_run(record);
@@ -432,23 +476,16 @@ int ledger_record(struct ledger *l, const json_t *record, uint64_t now)
 	if (!type || !id || !record_text(record, "name") || !record_number(record, "time_ns"))
 		return -EBADMSG;
 	if (!strcmp(type, "start"))
-		return start_told(l, id, record, now);
+		return start_told(l, id, record, again, now);
 	return !strcmp(type, "stop") ? stop_told(l, id, record, now) : -EBADMSG;
 }
 
 void ledger_sample(struct ledger *l, uint64_t run, uint64_t time_ns, const struct value *values)
 {
-	size_t size = metric_count(SCOPE_INSTANCE) * sizeof(*values);
 	struct run *r = find(l, run);
 
-	if (!r)
-		return;
-	if (!r->values)
-		r->values = malloc(size);
-	if (!r->values)
-		return;
-	memcpy(r->values, values, size);
-	r->sample_ns = time_ns;
+	if (r)
+		(void)run_take_sample(r, time_ns, values);
 }
 
 /* --- time ------------------------------------------------------------------------------------- */

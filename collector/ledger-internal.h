@@ -11,7 +11,7 @@ enum run_end {
 	END_CRASH /* the host went down with it */
 };
 
-#define RUN_LINKS_MAX 16
+#define RUN_LINKS_MAX 64 /* as many as a start record has */
 
 struct run {
 	struct run *next; /* in its bucket */
@@ -25,13 +25,15 @@ struct run {
 	bool announced; /* started or appeared, or nobody saw it start */
 	uint64_t announce_ns;
 	uint64_t oom_ns, flight_ns; /* the last kill; the last time samples were kept */
+	uint64_t oom_told;          /* kills that events have told of since the newest sample */
 
 	uint64_t sample_ns; /* of the newest sample; 0: none */
 	struct value *values;
 
-	/* Host ends of its interfaces, and what they had counted when they were deleted. */
+	/* Host ends of its interfaces (0: none, or it was told), and what they had counted when
+	 * they were deleted. links_whole: of them both ends have told. */
 	unsigned int link[RUN_LINKS_MAX];
-	size_t links, links_told;
+	size_t links, links_whole;
 	struct value *link_values;
 
 	enum run_end end;
@@ -51,6 +53,10 @@ void run_identify(struct run *r, const json_t *from);
 void run_take_links(struct run *r, const json_t *record);
 /* True when it was this run's. */
 bool run_take_link(struct run *r, const json_t *message);
+/* Takes a sample: what is not in it any more stays as it was last. 0 or -ENOMEM. */
+int run_take_sample(struct run *r, uint64_t time_ns, const struct value *values);
+/* OOM kills that the stop record counts and nobody has told of. */
+uint64_t run_untold_kills(const struct run *r);
 /* How it ended, and when. */
 const char *run_how(const struct run *r);
 uint64_t run_end_ns(const struct run *r);

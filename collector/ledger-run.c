@@ -100,7 +100,7 @@ void run_take_links(struct run *r, const json_t *record)
 	json_t *link;
 	size_t i;
 
-	r->links = r->links_told = 0;
+	r->links = r->links_whole = 0;
 	json_array_foreach (json_object_get(record, "links"), i, link) {
 		if (r->links < RUN_LINKS_MAX)
 			r->link[r->links++] = (unsigned int)record_number(link, "peer");
@@ -143,7 +143,8 @@ bool run_take_link(struct run *r, const json_t *message)
 	if (r->link_values)
 		add_link(r->link_values, message);
 	r->link[i] = 0; /* told: the number may be given again */
-	r->links_told++;
+	r->links_whole += json_object_get(message, "receive_bytes") &&
+			  json_object_get(message, "transmit_bytes");
 	return true;
 }
 
@@ -172,31 +173,76 @@ const char *run_how(const struct run *r)
 	return r->killed ? "killed" : "stop";
 }
 
-/* The newest sample, then what the hook read at the end, then what is known of the network. */
+/* --- its figures ------------------------------------------------------------------------------ */
+
+/* Within a run the kernel only raises these. What is read may fall all the same: a cgroup below the
+ * instance's or an interface is gone, or the file is. */
+static bool never_falls(const struct metric *m)
+{
+	return m->kind == KIND_COUNTER || m->peak;
+}
+
+static void take_final(const struct metric *m, struct value *to, struct value v)
+{
+	if (v.state == VALUE_ABSENT ||
+		(never_falls(m) && value_is_number(*to) && to->number > v.number))
+		return;
+	*to = v;
+}
+
+int run_take_sample(struct run *r, uint64_t time_ns, const struct value *values)
+{
+	const struct metric *m;
+
+	if (!r->values)
+		r->values = calloc(metric_count(SCOPE_INSTANCE), sizeof(*r->values));
+	if (!r->values)
+		return -ENOMEM;
+	for_each_metric (SCOPE_INSTANCE, slot, m)
+		if (values[slot].state != VALUE_ABSENT || !never_falls(m))
+			r->values[slot] = values[slot];
+	r->sample_ns = time_ns;
+	/* Its cycle began later, so it counts them. */
+	if (time_ns > r->oom_ns)
+		r->oom_told = 0;
+	return 0;
+}
+
+uint64_t run_untold_kills(const struct run *r)
+{
+	const struct metric *m = metric_by_id(METRIC_MEMORY_OOM_KILLS);
+	json_t *metrics = json_object_get(r->stop, "metrics");
+	struct value end = metric_from_json(m, json_object_get(metrics, m->name), SCALE_INNER);
+	uint64_t told = r->oom_told;
+
+	if (!value_is_number(end))
+		return 0;
+	if (r->values)
+		told += r->values[metric_slot(m->id)].number;
+	return end.number - MIN(end.number, told);
+}
+
+/* The newest sample, what the hook read at the end, and what deleted links had counted. */
 static const char *final_values(const struct run *r, struct value *values)
 {
 	const char *network = record_text(r->stop, "network");
-	size_t size = metric_count(SCOPE_INSTANCE) * sizeof(*values);
+	size_t count = metric_count(SCOPE_INSTANCE);
+	_cleanup_free_ struct value *end = calloc(count, sizeof(*end));
 	const struct metric *m;
-	bool whole = true;
 
-	memset(values, 0, size);
-	if (r->values)
-		memcpy(values, r->values, size);
-	metrics_from_json(json_object_get(r->stop, "metrics"), SCALE_INNER, values);
+	if (end)
+		metrics_from_json(json_object_get(r->stop, "metrics"), SCALE_INNER, end);
+	for_each_metric (SCOPE_INSTANCE, slot, m) {
+		if (r->values)
+			values[slot] = r->values[slot];
+		if (end)
+			take_final(m, &values[slot], end[slot]);
+		if (r->link_values)
+			take_final(m, &values[slot], r->link_values[slot]);
+	}
 	if (network && strcmp(network, "namespace") == 0)
 		return "hook";
-	if (!r->links || r->links_told < r->links || !r->link_values)
-		return "sample";
-	/* Each end of a veth tells only what it sent: a side that nobody told is the last sample's.
-	 */
-	for_each_metric (SCOPE_INSTANCE, slot, m) {
-		if (r->link_values[slot].state != VALUE_ABSENT)
-			values[slot] = r->link_values[slot];
-		else if (link_key(m))
-			whole = false;
-	}
-	return whole ? "link" : "sample";
+	return r->links && r->links_whole == r->links ? "link" : "sample";
 }
 
 static void set_or_null(json_t *object, const char *key, json_t *value)
@@ -231,16 +277,47 @@ json_t *run_line(const struct run *r)
 
 /* --- runs.open -------------------------------------------------------------------------------- */
 
+static void save_links(const struct run *r, json_t *to)
+{
+	json_t *links = json_array();
+
+	for (size_t i = 0; i < r->links; i++)
+		json_array_append_new(links, json_pack("{s:i}", "peer", (int)r->link[i]));
+	json_object_set_new(to, "links", links);
+	json_object_set_new(to, "links_whole", json_integer((json_int_t)r->links_whole));
+	if (r->link_values)
+		json_object_set_new(
+			to, "link_metrics", metrics_to_json(r->link_values, SCALE_INNER));
+}
+
+static int load_links(struct run *r, const json_t *saved)
+{
+	const json_t *values = json_object_get(saved, "link_metrics");
+
+	run_take_links(r, saved);
+	r->links_whole = record_number(saved, "links_whole");
+	if (!values)
+		return 0;
+	r->link_values = calloc(metric_count(SCOPE_INSTANCE), sizeof(*r->link_values));
+	if (!r->link_values)
+		return -ENOMEM;
+	metrics_from_json(values, SCALE_INNER, r->link_values);
+	return 0;
+}
+
 json_t *run_save(const struct run *r)
 {
-	json_t *o = json_pack("{s:o, s:O, s:I, s:i, s:I, s:b, s:i, s:I, s:b, s:I, s:I}", "run",
+	json_t *o = json_pack("{s:o, s:O, s:I, s:i, s:I, s:b, s:i, s:I, s:b, s:I, s:I, s:I}", "run",
 		record_hex(r->id), "who", r->who, "start_ns", (json_int_t)r->start_ns, "init",
 		(int)r->init, "starttime", (json_int_t)r->starttime, "announced", (int)r->announced,
 		"end", (int)r->end, "end_ns", (json_int_t)r->end_ns, "killed", (int)r->killed,
-		"oom_ns", (json_int_t)r->oom_ns, "sample_ns", (json_int_t)r->sample_ns);
+		"oom_ns", (json_int_t)r->oom_ns, "oom_told", (json_int_t)r->oom_told, "sample_ns",
+		(json_int_t)r->sample_ns);
 
 	if (o && r->values)
 		json_object_set_new(o, "metrics", metrics_to_json(r->values, SCALE_INNER));
+	if (o && r->links)
+		save_links(r, o);
 	return o;
 }
 
@@ -261,9 +338,10 @@ int run_load(const json_t *saved, struct run **ret)
 	r->end_ns = record_number(saved, "end_ns");
 	r->killed = json_is_true(json_object_get(saved, "killed"));
 	r->oom_ns = record_number(saved, "oom_ns");
+	r->oom_told = record_number(saved, "oom_told");
 	r->sample_ns = record_number(saved, "sample_ns");
 	r->values = calloc(metric_count(SCOPE_INSTANCE), sizeof(*r->values));
-	if (!r->values)
+	if (!r->values || load_links(r, saved) < 0)
 		return -ENOMEM;
 	metrics_from_json(json_object_get(saved, "metrics"), SCALE_INNER, r->values);
 	*ret = TAKE_PTR(r);

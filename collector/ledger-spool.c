@@ -44,7 +44,8 @@ static int take_record(struct session *s, const char *name)
 		return 0;
 	}
 	if (r == 0)
-		r = ledger_record(s->ledger, record, now_ns(CLOCK_MONOTONIC));
+		r = ledger_record(
+			s->ledger, record, strncmp(name, "live.", 5) == 0, now_ns(CLOCK_MONOTONIC));
 	json_decref(record);
 	if (r == -EBADMSG) {
 		session_error(s, r, "a record of the spool is damaged and was removed");

@@ -49,8 +49,11 @@ int ledger_load(struct ledger *l, const json_t *saved, const char *boot, uint64_
 
 /* now is of CLOCK_MONOTONIC, for waiting only; all other times are in what is told. */
 int ledger_message(struct ledger *l, const json_t *message, uint64_t now);
-/* A hook's record. 0: it is kept until the run ends; 1: it can go now; -EBADMSG: it is none. */
-int ledger_record(struct ledger *l, const json_t *record, uint64_t now);
+/*
+ * A hook's record. 0: it is kept until the run ends; 1: it can go now; -EBADMSG: it is none. again:
+ * a start that an earlier process was told of, and has written.
+ */
+int ledger_record(struct ledger *l, const json_t *record, bool again, uint64_t now);
 /* Does what is due; *ret_next: when the next thing is. */
 int ledger_tick(struct ledger *l, uint64_t now, uint64_t *ret_next);
 /* The sample of an open run; values: one per slot. */

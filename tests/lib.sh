@@ -201,12 +201,13 @@ conf_write()
 	} >"$conf"
 }
 
-# collector_start [CONFIGURATION LINES]: returns when the first snapshot is there.
+# collector_start [CONFIGURATION LINES]: returns when the first snapshot is there. It does not
+# inherit descriptor 8, by which tests end what they wait for.
 collector_start()
 {
 	conf_write "$@"
 	rm -f "$run_dir/snapshot"
-	setsid "$B/bin/loadcelld" -c "$conf" >>"$work/loadcelld.log" 2>&1 </dev/null &
+	setsid "$B/bin/loadcelld" -c "$conf" >>"$work/loadcelld.log" 2>&1 </dev/null 8>&- &
 	collector=$!
 	wait_for "${START_SECONDS:-30}" '[ -s "$run_dir/snapshot" ] || ! collector_alive' &&
 		collector_alive || fail "the collector did not publish a snapshot"

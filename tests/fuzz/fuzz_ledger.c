@@ -89,7 +89,7 @@ static void take(struct ledger *l, const json_t *line, uint64_t now)
 	else if (json_object_get(line, "op"))
 		(void)ledger_message(l, line, now);
 	else
-		(void)ledger_record(l, line, now);
+		(void)ledger_record(l, line, json_object_get(line, "again") != NULL, now);
 	if (ledger_tick(l, now, &next) < 0)
 		abort();
 }

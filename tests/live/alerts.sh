@@ -58,7 +58,23 @@ hog()
 	died=$now
 }
 
-# expect_kill WHAT CGROUP VICTIM: one more event, within a second, of one kill.
+# followed COUNT: waits up to 5 s until `loadcell events -f` has printed so many kills.
+followed()
+{
+	local line n end=$((SECONDS + 5))
+	while [ $SECONDS -le $end ]; do
+		n=0
+		while read -r line; do
+			case $line in *" oom "*) n=$((n + 1)) ;; esac
+		done 2>/dev/null <"$work/followed"
+		now_ms
+		[ $n -lt "$1" ] || return 0
+		read -r -t 0.01 -u 9
+	done
+	return 1
+}
+
+# expect_kill WHAT CGROUP VICTIM: one more event, followed within a second, of one kill.
 worst=0
 expect_kill()
 {
@@ -66,6 +82,7 @@ expect_kill()
 	before=$(events_count oom)
 	hog "$2"
 	more_events oom "$before" || fail "$1: no event"
+	followed $((before + 1)) || fail "$1: events -f says $(cat "$work/followed")"
 	took=$((now - died)) event=$(events oom | tail -n 1)
 	echo "$1: $took ms, $event"
 	[ $took -lt 1000 ] || fail "$1: the event came after $took ms"
@@ -90,9 +107,17 @@ lxc_new "$name" "$(limits memory=32M pids=100 cpu=0.5)"
 lxc_start "$name"
 collector_start
 kills=0
+"$B/bin/loadcell" events -f "$name" >"$work/followed" &
+follower=$!
+at_exit 'kill "$follower" 2>/dev/null'
 wait_for 10 '[ "$(metric "$name" memory_limit_bytes)" = $((32 << 20)) ]' || fail "not measured"
 cgroup=$(instance_cgroup "$name" memory) run=$(run_of)
+sleep 5 # some samples before it
 expect_kill "kill in the instance" "$cgroup" victim
+id=$(events oom | jq .id)
+wait_for 5 '[ -s "$data_dir/flight/$id.json.gz" ]' || fail "no samples were kept with event $id"
+loadcell events --id "$id" >"$work/flight" || fail "events --id $id: $(cat "$work/flight")"
+[ "$(grep -cE '^[0-9]{2}-[0-9]{2} [0-9:]{8} ' "$work/flight")" -ge 5 ] || fail "events --id $id: $(cat "$work/flight")"
 # Made now, two levels deep; under v1 with a limit of its own, so that only it is out of memory.
 mkdir -p "$cgroup/in,task=x/deep"
 [ $version = 2 ] || echo 8M >"$cgroup/in,task=x/deep/memory.limit_in_bytes"

@@ -60,7 +60,7 @@ watch_snapshots()
 
 launch()
 {
-	setsid "$B/bin/loadcelld" -c "$conf" >>"$work/loadcelld.log" 2>&1 </dev/null &
+	setsid "$B/bin/loadcelld" -c "$conf" >>"$work/loadcelld.log" 2>&1 </dev/null 8>&- &
 	collector=$!
 }
 sampled() { json .time 2>/dev/null; }
@@ -73,7 +73,7 @@ conf_write "flush = 3s" "data_max = 1T"
 launch
 wait_for 30 '[ "$(json "[.instances[] | select(.handle | startswith(\"$prefix\"))] | length" 2>/dev/null)" = 20 ]' ||
 	fail "the instances were not found"
-watch_snapshots &
+watch_snapshots 8>&- &
 watcher=$!
 at_exit 'kill $watcher 2>/dev/null'
 wait_for 10 '[ -s "$work/watched" ]' || fail "no snapshot was watched"
@@ -96,20 +96,20 @@ for n in $(seq "$kills"); do
 	kernel_cpu >"$work/cpu.$n.up"
 done
 sleep 4
-wait_for 20 '[ "$(pgrep -fc "loadcelld.* $conf")" = 4 ]' || fail "processes: $(pgrep -fa "loadcelld.* $conf")"
+wait_for 20 '[ "$(pgrep -fc "loadcelld.* $conf")" = 5 ]' || fail "processes: $(pgrep -fa "loadcelld.* $conf")"
 
 # --- kill -9 of the helpers -------------------------------------------------------------------------
 missed=$(host_metric collector_missed_cycles)
 helper_pid() { loadcell status --json | jq --arg p "loadcelld-$1" '.collector.helpers[] | select(.program == $p) | .pid'; }
 for n in 1 2 3 4; do # a helper's pause doubles with each
-	for helper in store lxc walk; do
+	for helper in store lxc walk ledger; do
 		sleep "$(random 0 1)"
 		pid=$(helper_pid $helper)
 		[ "${pid:-0}" -gt 0 ] || fail "$helper does not run"
 		kill -KILL "$pid"
 		killed_pid[n]+=" $pid"
 	done
-	for helper in store lxc walk; do
+	for helper in store lxc walk ledger; do
 		wait_for 40 '[ "$(helper_pid $helper)" -gt 0 ]' || fail "$helper was not started again"
 		grep -qw "$(helper_pid $helper)" <<<"${killed_pid[n]}" && fail "$helper was not killed"
 	done
@@ -193,4 +193,4 @@ for name in "${names[@]}"; do
 	gaps=$(sed 's/.*gaps \([0-9]*\).*/\1/' "$work/verdict")
 	[ "$gaps" -ge $((kills / 10)) ] || fail "$name: $gaps gaps of $((kills / 10)): this tests nothing"
 done
-echo "note: $kills kills, every published sample stored; 12 kills of helpers, $missed cycles missed meanwhile"
+echo "note: $kills kills, every published sample stored; 16 kills of helpers, $missed cycles missed meanwhile"

@@ -24,6 +24,7 @@ struct fixture {
 	uint64_t now;    /* monotonic, seconds */
 	int fail;        /* what the next line's writing returns */
 	bool alive;      /* of any init */
+	bool again;      /* records are those of an earlier process */
 };
 
 static void note(struct fixture *x, const char *format, ...) _printf_(2, 3);
@@ -170,7 +171,7 @@ static int record(struct fixture *x, const char *format, ...)
 	va_start(ap, format);
 	j = parse(format, ap);
 	va_end(ap);
-	r = ledger_record(x->ledger, j, x->now * SEC);
+	r = ledger_record(x->ledger, j, x->again, x->now * SEC);
 	json_decref(j);
 	return r;
 }
@@ -191,6 +192,14 @@ static void sample(struct fixture *x, uint64_t run, uint64_t time_s, uint64_t cp
 	values[metric_slot(METRIC_MEMORY_LIMIT)] = value_unlimited();
 	values[metric_slot(METRIC_NETWORK_RECEIVE_BYTES)] = value_of(10);
 	values[metric_slot(METRIC_SAMPLES)] = value_of(3);
+	ledger_sample(x->ledger, run, time_s * SEC, values);
+}
+
+static void sample_kills(struct fixture *x, uint64_t run, uint64_t time_s, uint64_t kills)
+{
+	struct value values[METRIC_ID_END] = {0};
+
+	values[metric_slot(METRIC_MEMORY_OOM_KILLS)] = value_of(kills);
 	ledger_sample(x->ledger, run, time_s * SEC, values);
 }
 
@@ -304,7 +313,7 @@ static void test_no_hooks(void **state)
 						    "ended aa\n");
 }
 
-/* A hook was to come and did not: the monitor was killed. */
+/* A hook was to come and cannot: the monitor was killed. */
 static void test_killed(void **state)
 {
 	struct fixture *x = *state;
@@ -313,7 +322,7 @@ static void test_killed(void **state)
 	tell(x, OPEN("aa", "web", ""));
 	tell(x, CLOSE("aa", "1010", "true"));
 	x->out[0] = '\0';
-	wait_s(x, 9);
+	wait_s(x, 0);
 	assert_out(x, "");
 	wait_s(x, 1);
 	assert_out(x, EVENT("2", "1010.0", "disappeared") ",'how':'killed'}\n"
@@ -364,6 +373,84 @@ static void test_oom_long_before(void **state)
 	tell(x, CLOSE("aa", "1021", "false"));
 	wait_s(x, 1);
 	assert_non_null(strstr(x->out, "\"how\":\"stop\",\"source\""));
+}
+
+#define STOP_KILLS(kills)                                                                          \
+	"{'schema':1,'type':'stop','run':'aa','time_ns':1020000000000,'name':'web','lxcpath':'/l'" \
+	",'target':'stop','network':'namespace','metrics':{'memory_oom_kills':" kills "}}"
+
+/* The cgroup was gone before anybody could look: only the stop record counts the last kill. */
+static void test_oom_untold(void **state)
+{
+	struct fixture *x = *state;
+
+	tell(x, OPEN("aa", "web", ",'found':true"));
+	sample_kills(x, 0xaa, 1010, 4);
+	tell(x, OOM);
+	x->out[0] = '\0';
+	record(x, STOP_KILLS("6"));
+	wait_s(x, 1);
+	assert_non_null(strstr(x->out, "\"type\":\"oom\",\"handle\":\"web\",\"index\":7,"
+				       "\"run\":\"00000000000000aa\",\"kills\":1}\n"));
+	assert_non_null(strstr(x->out, "\"how\":\"oom\",\"source\""));
+	assert_non_null(strstr(x->out, "\"memory_oom_kills\":6"));
+}
+
+/* All were told of, or counted by a sample that came later. */
+static void test_oom_all_told(void **state)
+{
+	struct fixture *x = *state;
+
+	tell(x, OPEN("aa", "web", ",'found':true"));
+	sample_kills(x, 0xaa, 1010, 4);
+	tell(x, "{'op':'event','type':'oom','run':'aa','time_ns':1011000000000,'kills':2,"
+		"'memory':1,'limit':null}");
+	sample_kills(x, 0xaa, 1012, 6);
+	x->out[0] = '\0';
+	record(x, STOP_KILLS("6"));
+	wait_s(x, 1);
+	assert_null(strstr(x->out, "\"type\":\"oom\""));
+	assert_non_null(strstr(x->out, "\"how\":\"stop\",\"source\""));
+}
+
+/* --- figures ---------------------------------------------------------------------------------- */
+
+/* A cgroup below and an interface went before the end: what they counted stays. */
+static void test_never_falls(void **state)
+{
+	struct fixture *x = *state;
+	struct value none[METRIC_ID_END] = {0};
+
+	tell(x, OPEN("aa", "web", ",'found':true"));
+	sample(x, 0xaa, 1010, 3000000000);
+	ledger_sample(x->ledger, 0xaa, 1011 * SEC, none); /* init was dead, its network gone */
+	record(x, STOP("aa", "web", "1020", "stop", "namespace")); /* of 2.5 s */
+	wait_s(x, 1);
+	assert_non_null(strstr(x->out, "\"cpu_usage_seconds\":3.0,"));
+	assert_non_null(strstr(x->out, "\"memory_limit_bytes\":67108864,"));
+	assert_non_null(strstr(x->out, "\"network_receive_bytes\":10,"));
+}
+
+/* The collector lost sight of it, and finds it again. */
+static void test_missed_is_not_ended(void **state)
+{
+	struct fixture *x = *state;
+
+	tell(x, "{'op':'settled'}");
+	tell(x, OPEN("aa", "web", ",'found':true"));
+	x->alive = true;
+	tell(x, CLOSE("aa", "1010", "false"));
+	wait_s(x, 50);
+	assert_out(x, "");
+	tell(x, OPEN("aa", "web", ",'found':true"));
+	sample(x, 0xaa, 1060, 7000000000);
+	x->alive = false;
+	wait_s(x, 50);
+	assert_out(x, "");
+	tell(x, CLOSE("aa", "1070", "false"));
+	wait_s(x, 1);
+	assert_non_null(strstr(x->out, "\"end\":1070.0,\"how\":\"stop\""));
+	assert_non_null(strstr(x->out, "\"cpu_usage_seconds\":7.0,"));
 }
 
 static void test_limits(void **state)
@@ -421,7 +508,42 @@ static void test_links_missing(void **state)
 	record(x, STOP("aa", "web", "1020", "stop", "last-sample"));
 	wait_s(x, 1);
 	assert_non_null(strstr(x->out, "\"network\":\"sample\""));
-	assert_non_null(strstr(x->out, "\"network_receive_bytes\":10,"));
+	/* The most that is known, here of one of two. */
+	assert_non_null(strstr(x->out, "\"network_receive_bytes\":1000,"));
+}
+
+/* One end of a veth was told: the other side is the sample's. */
+static void test_links_one_sided(void **state)
+{
+	struct fixture *x = *state;
+
+	tell(x, OPEN("aa", "web", ",'found':true"));
+	record(x, START("aa", "web", "{'name':'eth0','peer':11}"));
+	sample(x, 0xaa, 1010, 1);
+	tell(x, "{'op':'link','ifindex':11,'time_ns':1019000000000,'transmit_bytes':7}");
+	record(x, STOP("aa", "web", "1020", "stop", "last-sample"));
+	wait_s(x, 1);
+	assert_non_null(strstr(x->out, "\"network\":\"sample\""));
+	assert_non_null(
+		strstr(x->out, "\"network_receive_bytes\":10,\"network_transmit_bytes\":7,"));
+}
+
+/* What deleted links had counted outlives the process. */
+static void test_links_saved(void **state)
+{
+	struct fixture *x = *state;
+
+	tell(x, OPEN("aa", "web", ",'found':true"));
+	record(x, START("aa", "web", "{'name':'eth0','peer':11},{'name':'eth1','peer':12}"));
+	tell(x, LINK("11", "1000"));
+	begin_again(x, "boot-1");
+	x->again = true;
+	record(x, START("aa", "web", "{'name':'eth0','peer':11},{'name':'eth1','peer':12}"));
+	tell(x, LINK("12", "24"));
+	record(x, STOP("aa", "web", "1020", "stop", "last-sample"));
+	wait_s(x, 1);
+	assert_non_null(strstr(x->out, "\"network\":\"link\""));
+	assert_non_null(strstr(x->out, "\"network_receive_bytes\":1024,"));
 }
 
 /* --- crashes ---------------------------------------------------------------------------------- */
@@ -478,7 +600,7 @@ static void test_lost_and_found(void **state)
 	tell(x, "{'op':'settled'}");
 	wait_s(x, 5);
 	tell(x, CLOSE("aa", "1200", "true"));
-	wait_s(x, 9);
+	wait_s(x, 0);
 	assert_null(strstr(x->out, "run {"));
 	wait_s(x, 1);
 	assert_non_null(strstr(x->out, "\"how\":\"killed\",\"source\""));
@@ -626,6 +748,18 @@ static void test_flapping_late_hook(void **state)
 	assert_int_equal(flapped(x), 0);
 }
 
+/* A process that knows nothing of older events: the records of what still runs are no news. */
+static void test_told_again(void **state)
+{
+	struct fixture *x = *state;
+
+	x->again = true;
+	assert_int_equal(record(x, START("aa", "web", "")), 0);
+	tell(x, OPEN("aa", "web", ",'found':true"));
+	wait_s(x, 5);
+	assert_out(x, "");
+}
+
 static void test_nonsense(void **state)
 {
 	struct fixture *x = *state;
@@ -704,9 +838,15 @@ int main(void)
 		TEST(test_killed),
 		TEST(test_oom),
 		TEST(test_oom_long_before),
+		TEST(test_oom_untold),
+		TEST(test_oom_all_told),
+		TEST(test_never_falls),
+		TEST(test_missed_is_not_ended),
 		TEST(test_limits),
 		TEST(test_links),
 		TEST(test_links_missing),
+		TEST(test_links_one_sided),
+		TEST(test_links_saved),
 		TEST(test_settled),
 		TEST(test_lost_and_found),
 		TEST(test_host_crash),
@@ -714,6 +854,7 @@ int main(void)
 		TEST(test_not_written),
 		TEST(test_flapping),
 		TEST(test_flapping_late_hook),
+		TEST(test_told_again),
 		TEST(test_nonsense),
 		cmocka_unit_test(test_seen),
 		cmocka_unit_test(test_tell),
