@@ -60,7 +60,7 @@ struct alerts {
 	size_t n_watches, watches_size;
 	bool any_written;
 	uint64_t started_ns; /* wall clock */
-	uint64_t due_ns, quiet_until_ns, pass_ns;
+	uint64_t due_ns, quiet_until_ns, pass_ns, overflow_due_ns;
 	struct alerts_status status;
 };
 

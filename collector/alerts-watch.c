@@ -322,9 +322,16 @@ static void watch_gone(struct alerts *a, struct alert_watch *w)
 	watch_remove(a, w);
 }
 
+#define OVERFLOW_EVERY_NS (10 * NSEC_PER_SEC)
+
 static void overflowed(struct alerts *a, uint64_t now)
 {
 	a->status.lost++;
+	/* Who can write to one cgroup's files as fast as he can could else keep everybody busy; the
+	 * slow pass finds what is not looked at now. */
+	if (now < a->overflow_due_ns)
+		return;
+	a->overflow_due_ns = now + OVERFLOW_EVERY_NS;
 	a->ops->limits(a->data, CONTROLLER_NONE, NULL);
 	for (size_t i = 0; i < a->n_alerts; i++) {
 		const char *cgroup = alert_cgroup(a, a->alert[i]);

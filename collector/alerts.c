@@ -175,7 +175,6 @@ static void look(struct alerts *a, struct alert *alert, uint64_t now)
 	}
 	alert->rise += count - alert->kills;
 	alert->kills = count;
-	alert->look_ns = 0;
 }
 
 void alert_signalled(struct alerts *a, struct alert *alert, uint64_t now)
@@ -301,7 +300,8 @@ void alerts_appeared(struct alerts *a, const struct identity *id)
 	compare_limits(a, alert, now, false);
 	/* compared just now, but nothing was told: a write may be told at once */
 	alert->compared_ns = 0;
-	if (id->start_time_ns + YOUNG_NS < a->started_ns)
+	/* Other kinds are cgroups, which may be older than what runs in them now. */
+	if (id->start_time_ns + YOUNG_NS < a->started_ns || strcmp(id->kind, "lxc") != 0)
 		count_kills(a, alert, &alert->kills);
 	else
 		alert_signalled(a, alert, now);

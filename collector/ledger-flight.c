@@ -139,6 +139,9 @@ static struct flight_file *list(DIR *dir, size_t *ret_n)
 		char *end;
 
 		f.id = strtoull(e->d_name, &end, 10);
+		/* What a process that was killed left behind; this one writes none now. */
+		if (end != e->d_name && strcmp(end, SUFFIX ".new") == 0)
+			unlinkat(dirfd(dir), e->d_name, 0);
 		if (end == e->d_name || strcmp(end, SUFFIX) != 0 ||
 			fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;

@@ -167,6 +167,29 @@ static const struct ledger_ops ledger_ops = {
 	.identify = identify,
 };
 
+/* A quarter of data_max: half of that for runs, the rest for events and flights. */
+static uint64_t share_of_data(const struct config *c, uint64_t part)
+{
+	struct statvfs fs;
+
+	if (c->data_max)
+		return c->data_max / part;
+	if (statvfs(c->data_dir, &fs) < 0)
+		return UINT64_MAX;
+	return (uint64_t)((double)fs.f_blocks * (double)fs.f_frsize * (double)c->data_max_ratio /
+			  1e9 / (double)part);
+}
+
+static void tidy_flights(struct session *s)
+{
+	const struct config *c = s->config;
+	uint64_t wall = now_ns(CLOCK_REALTIME);
+
+	s->flights_written = 0;
+	s->flight_bytes =
+		flight_tidy(s->flight_dir, wall - MIN(wall, c->events_ns), share_of_data(c, 16));
+}
+
 static void write_flights(struct session *s)
 {
 	for (size_t i = 0; i < s->n_flights; i++) {
@@ -180,7 +203,10 @@ static void write_flights(struct session *s)
 			session_error(s, r, "cannot keep the samples before an event");
 		free(f->handle);
 	}
+	s->flights_written += s->n_flights;
 	s->n_flights = 0;
+	if (s->flights_written > FLIGHT_FILES_MAX / 10)
+		tidy_flights(s);
 }
 
 /* Where many runs are open, their file is not written with each change. */
@@ -218,19 +244,6 @@ static void send_stats(struct session *s, uint64_t now)
 		"last_error", s->error.text));
 }
 
-/* A quarter of data_max: half of that for runs, the rest for events and flights. */
-static uint64_t share_of_data(const struct config *c, uint64_t part)
-{
-	struct statvfs fs;
-
-	if (c->data_max)
-		return c->data_max / part;
-	if (statvfs(c->data_dir, &fs) < 0)
-		return UINT64_MAX;
-	return (uint64_t)((double)fs.f_blocks * (double)fs.f_frsize * (double)c->data_max_ratio /
-			  1e9 / (double)part);
-}
-
 static void tidy(struct session *s, uint64_t now)
 {
 	const struct config *c = s->config;
@@ -251,7 +264,7 @@ static void tidy(struct session *s, uint64_t now)
 		s->error = err;
 		complain(&s->complaint, "%s", err.text);
 	}
-	s->flight_bytes = flight_tidy(s->flight_dir, events, share_of_data(c, 16));
+	tidy_flights(s);
 }
 
 /* What was told is written, or stands in the file of open runs: the collector may forget it. */

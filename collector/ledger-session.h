@@ -29,7 +29,7 @@ struct session {
 	int proc_fd, inotify_fd, lock_fd;
 	uint64_t scan_ns, tidy_ns, stats_ns, save_ns;
 	uint64_t saved_change, save_cost_ns, saved_ns;
-	uint64_t flight_bytes;
+	uint64_t flight_bytes, flights_written; /* since flights were tidied up */
 	bool scanned, tidy_failed;
 	/* Done once what was written is on disk. */
 	uint64_t *ended;

@@ -354,6 +354,9 @@ static void read_socket(struct links *l, int fd, bool deletions)
 
 		if (n < 0 && errno == ENOBUFS) {
 			l->lost++;
+			/* Pairs that were made and ends that were deleted meanwhile. */
+			l->n_pairs = 0;
+			ask_for_all(l->fd);
 			continue;
 		}
 		if (n < 0)

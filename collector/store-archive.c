@@ -13,12 +13,13 @@
  * a new run. Packing is done in pieces between flushes, one file at a time. At every moment one of
  * the two files is whole, and where both are, the RRD counts.
  */
-#define PIECE        (256 * 1024)
-#define LEVEL        6
-#define PAUSE_FACTOR 9 /* a tenth of one core at most */
-#define PAUSE_MIN_NS (5 * 1000 * 1000)
-#define RETRY_NS     (600 * NSEC_PER_SEC)
-#define SLEEP_NS     UINT64_MAX /* until something has changed, which a flush does */
+#define PIECE           (256 * 1024)
+#define LEVEL           6
+#define PAUSE_FACTOR    9 /* a tenth of one core at most */
+#define PAUSE_MIN_NS    (5 * 1000 * 1000)
+#define RETRY_NS        (600 * NSEC_PER_SEC)
+#define PAUSE_FAILED_NS (10 * NSEC_PER_SEC)
+#define SLEEP_NS        UINT64_MAX /* until something has changed, which a flush does */
 
 struct store_pack {
 	struct store_file *file; /* that is being packed; NULL: none */
@@ -143,8 +144,8 @@ static bool is_due(const struct store *s, const struct store_file *f, uint64_t n
 	uint64_t age_s = now_s > f->last_s ? now_s - f->last_s : 0;
 	uint64_t keep_s = c->keep_ns / NSEC_PER_SEC, archive_s = c->archive_ns / NSEC_PER_SEC;
 
-	if (!f->exists || f->aside || f->number == STORE_HOST || f->held == s->flush ||
-		store_file_is_live(s, f))
+	if (!f->exists || f->aside || now_ns(CLOCK_MONOTONIC) < f->pack_again_ns ||
+		f->number == STORE_HOST || f->held == s->flush || store_file_is_live(s, f))
 		return false;
 	return age_s >= keep_s + (f->packed || !archive_s ? archive_s : 0);
 }
@@ -193,8 +194,13 @@ uint64_t store_pack_step(struct store *s)
 		complain(&p->complaint, "cannot pack %s into the archive: %s", f->name,
 			strerror(-r));
 		store_pack_stop(s, NULL);
-		p->again_ns = began + RETRY_NS;
-		return RETRY_NS;
+		if (r == -ENOENT) { /* somebody has removed it */
+			store_table_account(&s->table, f, false, 0);
+			return PAUSE_MIN_NS;
+		}
+		f->pack_again_ns = began + RETRY_NS;
+		p->again_ns = began + PAUSE_FAILED_NS; /* others go on */
+		return PAUSE_FAILED_NS;
 	}
 	if (r > 0 && p->file) {
 		store_pack_stop(s, NULL); /* closes what is done with */

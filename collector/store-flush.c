@@ -371,8 +371,8 @@ static bool row_number(const struct ring_row *r, uint32_t *ret)
  */
 static bool is_wanted(const struct store *s, const struct ring_record *rec, struct store_file *f)
 {
-	return rec->seq >= s->cursor ||
-	       (f && f->exists && !f->run && rec->interval_ns == s->config->interval_ns);
+	return rec->seq >= s->cursor || (f && f->exists && !f->packed && !f->run &&
+						rec->interval_ns == s->config->interval_ns);
 }
 
 static int index_rows(struct store *s, size_t record)

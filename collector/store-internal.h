@@ -63,13 +63,14 @@ struct store_file {
 	bool exists;
 	bool checked; /* its name is the index's */
 	uint64_t bytes;
-	uint64_t last_s;     /* last update, or the file's time of change */
-	uint64_t seen;       /* flush in which the ring had a row of it; 0: never */
-	uint64_t held;       /* flush in which it failed and shall be tried again */
-	uint64_t refused;    /* flush in which data_max left no room for it */
-	uint64_t run;        /* of the last stored sample; 0: not known */
-	uint64_t interfaces; /* hash of which interfaces it had; 0: not known */
-	uint64_t ahead;      /* up to where rows were read ahead */
+	uint64_t last_s;        /* last update, or the file's time of change */
+	uint64_t seen;          /* flush in which the ring had a row of it; 0: never */
+	uint64_t pack_again_ns; /* after a failure; CLOCK_MONOTONIC */
+	uint64_t held;          /* flush in which it failed and shall be tried again */
+	uint64_t refused;       /* flush in which data_max left no room for it */
+	uint64_t run;           /* of the last stored sample; 0: not known */
+	uint64_t interfaces;    /* hash of which interfaces it had; 0: not known */
+	uint64_t ahead;         /* up to where rows were read ahead */
 	uint64_t
 		forgot_ns; /* samples up to this wall clock are not stored; 0: none was forgotten */
 };

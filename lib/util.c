@@ -186,7 +186,7 @@ int replace_file_parts(const char *path, const char *new_path, const struct iove
 
 int replace_file(const char *path, const void *data, size_t len, mode_t mode, bool sync)
 {
-	_cleanup_free_ char *new_path = format_string("%s.new.%ld", path, (long)getpid());
+	_cleanup_free_ char *new_path = format_string("%s.new", path);
 	const struct iovec part = {(void *)(uintptr_t)data, len};
 
 	if (!new_path)
