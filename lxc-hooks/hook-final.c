@@ -3,7 +3,6 @@
 
 #include "../lib/below.h"
 #include "../lib/measure.h"
-#include "../lib/pattern.h"
 #include "hook.h"
 
 static int set_identity(
@@ -18,7 +17,7 @@ static int set_identity(
 		if (!cgroup[c])
 			continue;
 		id->cgroup[c] = strdup(cgroup[c]);
-		if (pattern_match(NULL, cgroup[c], &m) == MATCH_INSTANCE && m.limit_end)
+		if (pattern_match(k->patterns, cgroup[c], &m) == MATCH_INSTANCE && m.limit_end)
 			id->limit_cgroup[c] = strndup(cgroup[c], m.limit_end);
 		if (!id->cgroup[c])
 			return -ENOMEM;

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -107,4 +108,14 @@ ssize_t hook_links(struct hook_link *ret)
 	while (r > 0)
 		r = read_links(fd, ret, &n);
 	return r < 0 ? r : (ssize_t)n;
+}
+
+/* Not by a dump, which takes the lock of all network changes (net/core/rtnetlink.c): where many
+ * veths are deleted, it is held for long. */
+bool hook_link_stands(int index)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {.ifr_ifindex = index};
+
+	return fd >= 0 && ioctl(fd, SIOCGIFNAME, &request) == 0;
 }

@@ -3,23 +3,23 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../lib/pattern.h"
 #include "../lib/spool.h"
 #include "../lib/value.h"
 #include "hook.h"
 
 /*
  * The cgroup that discovery takes for the instance's: where the pattern ends, or init's own, which
- * it has not left yet. False: none of the instance's own (the root, the monitor's).
+ * it has not left yet. False: none of the instance's own (the root, the monitor's), or part of what
+ * is measured as another kind's.
  */
-static bool cut_path(char *path, const char *monitor_path)
+static bool cut_path(const struct hook *k, char *path, const char *monitor_path)
 {
 	struct match m;
 
-	switch (pattern_match(NULL, path, &m)) {
+	switch (pattern_match(k->patterns, path, &m)) {
 	case MATCH_INSTANCE:
 		path[m.end] = '\0';
-		return true;
+		return strcmp(m.pattern->kind, "lxc") == 0;
 	case MATCH_IGNORED:
 		return false;
 	case MATCH_NONE:
@@ -57,7 +57,7 @@ static int instance_cgroups(const struct hook *k, char *paths[CONTROLLER_COUNT])
 	(void)proc_read_cgroups(
 		k->proc_fd, k->hierarchies, k->monitor, CONTROLLER_NONE, monitor_paths);
 	for (size_t c = 0; c < CONTROLLER_COUNT; c++) {
-		if (paths[c] && !cut_path(paths[c], monitor_paths[c])) {
+		if (paths[c] && !cut_path(k, paths[c], monitor_paths[c])) {
 			free(paths[c]);
 			paths[c] = NULL;
 		}

@@ -136,29 +136,16 @@ static int find_row(const struct hook *k, struct ending *e)
 
 /*
  * Counters of a device that is gone are gone: LXC deletes veths before this hook, macvlans still
- * stand. True when all that stood at the start do, or, where that is not known, any does.
+ * stand. How many of those of the start do, in the namespace that this process has entered.
  */
-static bool network_stands(const struct hook *k, const struct ending *e)
+static size_t count_standing(const json_t *links)
 {
-	struct hook_link links[LINKS_MAX];
-	ssize_t n = -ENOENT;
+	size_t i, n = 0;
 	json_t *link;
-	size_t i;
 
-	if (k->live && k->network_ns && enter_network(k->network_ns) > 0)
-		n = hook_links(links);
-	if (n < 0 || !e->links)
-		return n > 0;
-	json_array_foreach (e->links, i, link) {
-		json_int_t index = json_integer_value(json_object_get(link, "ifindex"));
-		ssize_t at = 0;
-
-		while (at < n && links[at].index != index)
-			at++;
-		if (at == n)
-			return false;
-	}
-	return true;
+	json_array_foreach (links, i, link)
+		n += hook_link_stands((int)json_integer_value(json_object_get(link, "ifindex")));
+	return n;
 }
 
 /* --- the record ------------------------------------------------------------------------------- */
@@ -166,9 +153,12 @@ static bool network_stands(const struct hook *k, const struct ending *e)
 static int make_record(const struct hook *k, const struct ending *e, json_t **ret,
 	struct spool_name *name, struct error *err)
 {
-	bool network = network_stands(k, e);
+	bool own = k->live && k->network_ns && enter_network(k->network_ns) > 0;
+	size_t standing = own ? count_standing(e->links) : 0;
+	bool whole = own && e->links && standing == json_array_size(e->links);
 	json_t *metrics = NULL;
-	int r = hook_final(k, e->cgroup, network, &metrics);
+	/* What stands has moved no more than the instance has: as much is known, all or not. */
+	int r = hook_final(k, e->cgroup, own && (whole || standing || !e->links), &metrics);
 
 	if (r < 0)
 		return error_set(err, r, "cannot measure %s: %s", k->name, strerror(-r));
@@ -177,7 +167,7 @@ static int make_record(const struct hook *k, const struct ending *e, json_t **re
 		"type", "stop", "run", name->text + strlen("stop."), "time_ns",
 		(json_int_t)now_ns(CLOCK_REALTIME), "name", k->name, "lxcpath", e->lxcpath,
 		"target", k->reboot ? "reboot" : "stop", "metrics", metrics, "network",
-		network ? "namespace" : "last-sample");
+		whole ? "namespace" : "last-sample");
 	return *ret ? 0 : error_set(err, -EINVAL, "the instance's name is not UTF-8");
 }
 

@@ -6,6 +6,7 @@
 #include "../lib/config.h"
 #include "../lib/hierarchy.h"
 #include "../lib/metric.h"
+#include "../lib/pattern.h"
 #include "../lib/process.h"
 
 /*
@@ -23,6 +24,7 @@ struct hook {
 	int proc_fd;
 	bool live; /* proc_root is the running kernel's */
 	struct hierarchies *hierarchies;
+	struct patterns *patterns; /* configured ones, as discovery has them */
 	struct boot boot;
 };
 
@@ -60,6 +62,9 @@ struct hook_link {
 ssize_t hook_links(struct hook_link *ret);
 /* Goes there for good. 1; 0 when that is where this process is already; or a negative errno. */
 int enter_network(const char *path);
+
+/* Whether an interface is there (hook-link.c). */
+bool hook_link_stands(int index);
 
 /* The values of an instance's end, by name (hook-final.c). `own`: this process has entered the
  * instance's network namespace, and its counters are the instance's. */

@@ -57,6 +57,9 @@ static int open_all(struct hook *k, struct error *err)
 	if (k->proc_fd < 0)
 		return error_set(err, -errno, "cannot open %s: %m", k->config->proc_root);
 	r = boot_read(k->proc_fd, &k->boot);
+	k->patterns = patterns_new(k->config);
+	if (!k->patterns)
+		return error_set(err, -ENOMEM, "out of memory");
 	if (r < 0)
 		return error_set(err, r, "cannot read the boot's time and number below %s",
 			k->config->proc_root);
@@ -123,6 +126,7 @@ int main(int argc, char **argv)
 	if (r < 0)
 		fprintf(stderr, "loadcell-hook: %s\n", err.text);
 	hierarchies_free(k.hierarchies);
+	patterns_free(k.patterns);
 	close_fd(k.proc_fd);
 	config_free(config);
 	return 0;
