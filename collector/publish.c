@@ -253,6 +253,7 @@ static char *read_line(const char *root, const char *file)
 int publish_init(struct sampler *s, const struct config *c, struct error *err)
 {
 	struct error ignored;
+	uint64_t lost;
 	int r;
 
 	s->snapshot_path = config_run_path(c, "snapshot");
@@ -267,11 +268,11 @@ int publish_init(struct sampler *s, const struct config *c, struct error *err)
 	s->boot_hash = fnv64(FNV64_START, s->boot_id, strlen(s->boot_id));
 	if (snapshot_open(s->snapshot_path, &s->seed, &ignored) < 0)
 		s->seed = NULL;
-	r = ring_create(s->ring_path, c->recent_bytes, &s->ring, &s->lost, err);
-	if (r == 0 && s->lost > 0)
+	r = ring_create(s->ring_path, c->recent_bytes, &s->ring, &lost, err);
+	if (r == 0 && lost > 0)
 		log_warning("the ring \"%s\" was replaced: %" PRIu64
 			    " samples that were not stored are lost",
-			s->ring_path, s->lost);
+			s->ring_path, lost);
 	return r;
 }
 

@@ -15,8 +15,9 @@
  * Records have a sequence number that never repeats in a ring's life. A reader that fell so far
  * behind that the writer overtook it is told so (-ESTALE) and goes on at the oldest record.
  * A ring whose fingerprint or format differs from what the writer wants is replaced; what the
- * store had not taken yet is lost and reported by ring_create(). Where only the size differs, the
- * newest records that fit are taken over. Sequence numbers go on in any case.
+ * store had not taken yet is lost, counted, and reported by ring_create(). Where only the size
+ * differs, the newest records that fit are taken over, and a ring with more pending than half of
+ * the smaller size keeps its own. Sequence numbers go on in any case.
  */
 struct ring;
 
