@@ -172,44 +172,37 @@ static void add_other_rows(struct sampler *s)
 }
 
 /* The ring holds two flushes at least; one that is too small for that grows. */
-static void grow_ring(struct sampler *s, uint64_t pending_before)
+static void grow_ring(struct sampler *s)
 {
 	struct ring_status st;
 	struct error err;
 	uint64_t want;
 
 	ring_status(s->ring, &st);
-	if (st.pending_bytes <= pending_before)
-		return;
-	want = 2 * (s->flush_ns / s->interval_ns + 1) * (st.pending_bytes - pending_before);
+	want = 2 * (s->flush_ns / s->interval_ns + 1) * st.building_bytes;
 	want = MAX(want, s->recent_bytes);
-	if (want <= st.size)
-		return;
-	if (ring_resize(s->ring, want + want / 4, &err) < 0)
+	if (want > st.size && ring_resize(s->ring, want + want / 4, &err) < 0)
 		complain(&s->ring_complaint, "%s", err.text);
 }
 
 static void commit_ring(struct sampler *s)
 {
-	struct ring_status st;
 	int r;
 
-	ring_status(s->ring, &st);
+	grow_ring(s);
 	r = ring_commit(s->ring, &s->sequence);
-	if (r < 0) {
-		s->lost++;
-		complain(&s->ring_complaint, "the sample does not fit into the ring \"%s\": %s",
-			s->ring_path, strerror(-r));
+	if (r == 0)
 		return;
-	}
-	grow_ring(s, st.pending_bytes);
+	s->lost++;
+	complain(&s->ring_complaint, "the sample does not fit into the ring \"%s\": %s",
+		s->ring_path, strerror(-r));
 }
 
 void publish_begin(struct sampler *s)
 {
 	snapshot_builder_reset(s->builder);
-	if (s->ring && ring_begin(s->ring, s->time_ns, s->monotonic_ns, s->interval_ns) < 0)
-		s->lost++;
+	if (s->ring) /* when it fails, commit does too */
+		(void)ring_begin(s->ring, s->time_ns, s->monotonic_ns, s->interval_ns);
 }
 
 void publish_end(struct sampler *s)

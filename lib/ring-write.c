@@ -332,10 +332,8 @@ int ring_add(struct ring *r, const struct ring_row *row, const struct value *val
 
 	if (!r->w.begun)
 		return -EINVAL;
-	if (r->w.too_large || r->w.used > r->data_size / 2) {
-		r->w.too_large = true; /* commit says so; until then nothing more is kept */
-		return 0;
-	}
+	if (r->w.used > RING_SIZE_MAX / 2)
+		return 0; /* too large for any ring: commit says so */
 	if (reserve(r, sizeof(head) + metrics * 9 + sizeof(uint64_t)))
 		return -ENOMEM;
 	start = r->w.record + r->w.used;
@@ -394,11 +392,8 @@ int ring_commit(struct ring *r, uint64_t *ret_seq)
 		return -EINVAL;
 	r->w.begun = false;
 	ring_control_get(r, &c);
-	if (r->w.too_large || r->w.used > r->data_size / 2) {
-		c.lost++;
-		control_put(r, &c);
+	if (r->w.used > r->data_size / 2)
 		return -EMSGSIZE;
-	}
 	if (finish_record(r, c.next_seq, &h))
 		return -ENOMEM;
 	make_room(r, &c, h.size);

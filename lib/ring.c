@@ -184,6 +184,7 @@ void ring_status(const struct ring *r, struct ring_status *ret)
 		.first_time_ns = c.first_time_ns,
 		.last_time_ns = c.last_time_ns,
 		.lost = c.lost,
+		.building_bytes = r->w.begun ? r->w.used : 0,
 	};
 	if (cursor >= c.next_seq)
 		return;

@@ -35,15 +35,16 @@ struct ring_status {
 	uint64_t first_seq, next_seq; /* records [first, next) can be read */
 	uint64_t cursor_seq;          /* the store has everything below */
 	uint64_t first_time_ns, last_time_ns;
-	uint64_t lost;          /* records overwritten before the store had them */
-	uint64_t pending_bytes; /* between cursor and head */
+	uint64_t lost;           /* records overwritten or replaced before the store had them */
+	uint64_t pending_bytes;  /* between cursor and head */
+	uint64_t building_bytes; /* writer: of the record to be committed */
 };
 
 /* Writer. Opens or makes the file with a data area of size bytes. *ret_lost may be NULL. */
 int ring_create(
 	const char *path, uint64_t size, struct ring **ret, uint64_t *ret_lost, struct error *err);
 /* One record per cycle: begin, rows, commit. A record larger than half the ring is refused at
- * commit with -EMSGSIZE and counted as lost. */
+ * commit with -EMSGSIZE; the ring may be resized before. */
 int ring_begin(struct ring *r, uint64_t time_ns, uint64_t monotonic_ns, uint64_t interval_ns);
 /* values: one per slot of the scope. */
 int ring_add(struct ring *r, const struct ring_row *row, const struct value *values);
