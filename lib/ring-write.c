@@ -211,13 +211,9 @@ static struct ring *open_existing(const char *path)
 /* A ring that had to grow stays until half of a smaller one has room for what is pending. */
 static bool has_to_stay(const struct ring *r, uint64_t size)
 {
-	struct ring_status st;
-
-	ring_status(r, &st);
-	if (r->h->fingerprint != metric_fingerprint() || size > st.size)
+	if (r->h->fingerprint != metric_fingerprint() || size > r->data_size)
 		return false;
-	return size == st.size || st.pending_bytes > size / 2 ||
-	       st.next_seq - st.cursor_seq > size / 2 / RING_SLOT_BYTES;
+	return size == r->data_size || ring_is_half_pending(r, size);
 }
 
 int ring_create(

@@ -193,6 +193,15 @@ void ring_status(const struct ring *r, struct ring_status *ret)
 		ret->pending_bytes = MIN(ret->used, c.head - ring_slot(r, cursor));
 }
 
+bool ring_is_half_pending(const struct ring *r, uint64_t size)
+{
+	struct ring_status st;
+
+	ring_status(r, &st);
+	return st.pending_bytes > size / 2 ||
+	       st.next_seq - st.cursor_seq > size / 2 / RING_SLOT_BYTES;
+}
+
 void ring_set_cursor(struct ring *r, uint64_t seq)
 {
 	struct ring_control c;

@@ -59,6 +59,8 @@ bool ring_replaced(const struct ring *r);
 void ring_close(struct ring *r);
 DEFINE_CLEANUP(struct ring *, ring_close)
 void ring_status(const struct ring *r, struct ring_status *ret);
+/* What is pending would take more than half of a ring of so many bytes. */
+bool ring_is_half_pending(const struct ring *r, uint64_t size);
 /* The store says that all records below seq are safe. Only with cursor_owner. */
 void ring_set_cursor(struct ring *r, uint64_t seq);
 

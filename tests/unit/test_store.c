@@ -307,14 +307,14 @@ static void test_interfaces(void **state)
 }
 
 /* A ring that no store has read from yet. */
-static void fresh_ring(struct fixture *x)
+static void fresh_ring(struct fixture *x, uint64_t size)
 {
 	_cleanup_free_ char *path = config_run_path(x->config, "recent");
 	struct error err;
 
 	ring_close(x->ring);
 	assert_int_equal(unlink(path), 0);
-	assert_int_equal(ring_create(path, RING_SIZE, &x->ring, NULL, &err), 0);
+	assert_int_equal(ring_create(path, size, &x->ring, NULL, &err), 0);
 }
 
 static void test_replay(void **state)
@@ -334,7 +334,7 @@ static void test_replay(void **state)
 		assert_int_equal(x->store->stats.skipped, round ? 30 : 0);
 		dump[round] = output("rrdtool dump %s/data/rrd/%s", x->dir, file_of("a", a));
 		close_store(x);
-		fresh_ring(x);
+		fresh_ring(x, RING_SIZE);
 	}
 	assert_true(strstr(dump[0], "<database>"));
 	assert_int_equal(strcmp(dump[0], dump[1]), 0);
@@ -558,6 +558,102 @@ static void test_full_disk(void **state)
 	flush(x);
 	assert_int_equal(cursor_of(x), cursor + 5);
 	assert_rates(x, file_of("b", b), "cpu_usage", T0 + 50, 3, rates);
+	end(x);
+}
+
+static void cycles_of(struct fixture *x, const uint32_t *number, size_t n, uint64_t *i, int cycles)
+{
+	for (uint64_t end = *i + (uint64_t)cycles; *i < end; (*i)++) {
+		cycle(x, (T0 + 10 * *i) * SEC, 10);
+		clear(x);
+		set(x, METRIC_CPU_USAGE, *i * SEC);
+		for (size_t k = 0; k < n; k++)
+			add(x, SCOPE_INSTANCE, number[k], 0, 1);
+		commit(x);
+	}
+}
+
+static uint64_t pending_of(struct fixture *x)
+{
+	struct ring_status st;
+
+	ring_status(x->ring, &st);
+	return st.next_seq - st.cursor_seq;
+}
+
+static uint64_t lost_of(struct fixture *x)
+{
+	struct ring_status st;
+
+	ring_status(x->ring, &st);
+	return st.lost;
+}
+
+/* A link in its place, that is not followed: neither damaged nor anybody else's trouble. */
+static void test_one_bad_file(void **state)
+{
+	struct fixture *x = &the_fixture;
+	uint64_t i = 0, cursor;
+	uint32_t number[3];
+	const char *a;
+
+	begin(x, "");
+	fresh_ring(x, 64 * 1024); /* 128 records */
+	for (int n = 0; n < 2; n++)
+		number[n] = instance(x, n == 0 ? "a" : "b");
+	a = file_of("a", number[0]);
+	open_store(x);
+	cycles_of(x, number, 1, &i, 1);
+	flush(x);
+	cursor = cursor_of(x);
+	assert_true(command("cd %s/data/rrd && mv %s ../saved && ln -s ../saved %s", x->dir, a, a));
+	/* When nothing is stored it may be the disk: all waits, as long as the ring has it. */
+	cycles_of(x, number, 1, &i, 70);
+	assert_true(store_flush(x->store) < 0);
+	assert_non_null(strstr(x->store->error.text, a));
+	assert_int_equal(x->store->stats.errors, 1);
+	assert_int_equal(cursor_of(x), cursor);
+	/* Beside another one it is its own trouble, and the ring does not overflow for it. */
+	for (int round = 1; round <= 10; round++) {
+		cycles_of(x, number, 2, &i, 20);
+		assert_true(store_flush(x->store) < 0);
+		assert_int_equal(x->store->stats.errors, 1 + round);
+		assert_int_equal(x->store->stats.samples, 1 + 20 * round);
+		assert_true(pending_of(x) <= 64);
+	}
+	assert_int_equal(lost_of(x), 0);
+	/* What still waits comes with it when it is back. */
+	assert_int_equal(pending_of(x), 20);
+	assert_true(command("cd %s/data && mv saved rrd/%s", x->dir, a));
+	flush(x);
+	assert_int_equal(x->store->stats.samples, 1 + 20 * 10 + 20);
+	assert_int_equal(pending_of(x), 0);
+	end(x);
+}
+
+/* A file that cannot be made keeps no other from being made. */
+static void test_one_not_made(void **state)
+{
+	struct fixture *x = &the_fixture;
+	uint32_t number[2];
+	uint64_t i = 0;
+	char bad;
+
+	begin(x, "");
+	number[0] = instance(x, "a");
+	number[1] = instance(x, "b");
+	bad = number[0] < number[1] ? 'a' : 'b';
+	open_store(x);
+	assert_true(command(
+		"mkdir -p %s/data/rrd/%c.%u.rrd.new/x", x->dir, bad, MIN(number[0], number[1])));
+	cycles_of(x, number, 2, &i, 4);
+	assert_true(store_flush(x->store) < 0);
+	assert_int_equal(x->store->stats.samples, 4);
+	assert_int_equal(pending_of(x), 4);
+	assert_true(command("rm -r %s/data/rrd/*.new", x->dir));
+	flush(x);
+	assert_int_equal(x->store->stats.samples, 8);
+	assert_int_equal(pending_of(x), 0);
 	end(x);
 }
 
@@ -878,7 +974,7 @@ static void test_killed(void **state)
 	/* The same samples in one go. */
 	assert_int_equal(count_files(x, "*"), KILLED + 1);
 	assert_true(command("rm -r %s/data/rrd %s/run/store.undo", x->dir, x->dir));
-	fresh_ring(x);
+	fresh_ring(x, RING_SIZE);
 	for (uint64_t k = 0; k < i; k++)
 		kill_cycle(x, number, k);
 	open_store(x);
@@ -961,6 +1057,8 @@ int main(void)
 		TEST(test_changed_step),
 		TEST(test_clock),
 		TEST(test_full_disk),
+		TEST(test_one_bad_file),
+		TEST(test_one_not_made),
 		TEST(test_really_full_disk),
 		TEST(test_data_max),
 		TEST(test_many_ended),
