@@ -572,14 +572,15 @@ static int open_ring(struct store *s)
 	return r < 0 ? store_error(s, r, "%s", err.text) : 0;
 }
 
-/* The collector may have replaced the ring: what the old one still has goes first. */
+/* The collector may have replaced the ring: what the old one still has goes first. What that could
+ * not store either has been taken over, or was counted as lost by the collector. */
 static int drain_all(struct store *s)
 {
 	int r = s->ring ? 0 : open_ring(s);
 
 	if (!r)
 		r = drain(s);
-	if (!r && ring_replaced(s->ring) && !s->hold) {
+	if (!r && ring_replaced(s->ring)) {
 		ring_close(TAKE_PTR(s->ring));
 		r = open_ring(s);
 		if (!r)

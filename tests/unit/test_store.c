@@ -515,52 +515,6 @@ static uint64_t cursor_of(struct fixture *x)
 	return st.cursor_seq;
 }
 
-/* A file that cannot grow stands for a full disk. */
-static void test_full_disk(void **state)
-{
-	struct fixture *x = &the_fixture;
-	const double rates[] = {0.1, 0.1, 0.1, 0.1, 0.1, 0.1};
-	struct rlimit old, small;
-	uint64_t cursor;
-	uint32_t a, b;
-
-	begin(x, "");
-	a = instance(x, "a");
-	signal(SIGXFSZ, SIG_IGN);
-	for (uint64_t i = 0; i < 4; i++)
-		cpu_cycle(x, a, 1, (T0 + 10 * i) * SEC, i * SEC);
-	open_store(x);
-	flush(x);
-	cursor = cursor_of(x);
-	b = instance(x, "b");
-	for (uint64_t i = 4; i < 9; i++) {
-		cycle(x, (T0 + 10 * i) * SEC, 10);
-		clear(x);
-		set(x, METRIC_CPU_USAGE, i * SEC);
-		add(x, SCOPE_INSTANCE, a, 0, 1);
-		add(x, SCOPE_INSTANCE, b, 0, 1);
-		commit(x);
-	}
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-	small = (struct rlimit){1 * MIB, old.rlim_max};
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-	for (int i = 0; i < 3; i++) {
-		assert_true(store_flush(x->store) < 0);
-		assert_non_null(strstr(x->store->error.text, file_of("b", b)));
-		assert_non_null(strstr(x->store->error.text, "File too large"));
-	}
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
-	/* What has a file is stored, nothing half made is left, the ring keeps the rest. */
-	assert_rates(x, file_of("a", a), "cpu_usage", T0 + 10, 6, rates);
-	assert_int_equal(count_files(x, "*.rrd*"), 1);
-	assert_int_equal(count_files(x, "*.new*"), 0);
-	assert_int_equal(cursor_of(x), cursor);
-	flush(x);
-	assert_int_equal(cursor_of(x), cursor + 5);
-	assert_rates(x, file_of("b", b), "cpu_usage", T0 + 50, 3, rates);
-	end(x);
-}
-
 static void cycles_of(struct fixture *x, const uint32_t *number, size_t n, uint64_t *i, int cycles)
 {
 	for (uint64_t end = *i + (uint64_t)cycles; *i < end; (*i)++) {
@@ -571,6 +525,51 @@ static void cycles_of(struct fixture *x, const uint32_t *number, size_t n, uint6
 			add(x, SCOPE_INSTANCE, number[k], 0, 1);
 		commit(x);
 	}
+}
+
+/* A file that cannot grow stands for a full disk. */
+static void test_full_disk(void **state)
+{
+	struct fixture *x = &the_fixture;
+	const double rates[] = {0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1};
+	struct rlimit old, small;
+	uint64_t cursor, i = 0;
+	uint32_t number[2];
+	const char *a, *b;
+	struct error err;
+
+	begin(x, "");
+	number[0] = instance(x, "a");
+	number[1] = instance(x, "b");
+	a = file_of("a", number[0]);
+	b = file_of("b", number[1]);
+	signal(SIGXFSZ, SIG_IGN);
+	cycles_of(x, number, 1, &i, 4);
+	open_store(x);
+	flush(x);
+	cursor = cursor_of(x);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = (struct rlimit){1 * MIB, old.rlim_max};
+	for (int round = 0; round < 3; round++) {
+		cycles_of(x, number, 2, &i, 2);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+		assert_true(store_flush(x->store) < 0);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+		assert_non_null(strstr(x->store->error.text, b));
+		assert_non_null(strstr(x->store->error.text, "File too large"));
+		/* A ring that has grown meanwhile is found all the same. */
+		if (round == 1)
+			assert_int_equal(ring_resize(x->ring, 2 * RING_SIZE, &err), 0);
+	}
+	/* What has a file is stored, nothing half made is left, the ring keeps the rest. */
+	assert_rates(x, a, "cpu_usage", T0 + 10, 7, rates);
+	assert_int_equal(count_files(x, "*.rrd*"), 1);
+	assert_int_equal(count_files(x, "*.new*"), 0);
+	assert_int_equal(cursor_of(x), cursor);
+	flush(x);
+	assert_int_equal(cursor_of(x), cursor + 6);
+	assert_rates(x, b, "cpu_usage", T0 + 50, 4, rates);
+	end(x);
 }
 
 static uint64_t pending_of(struct fixture *x)
