@@ -324,8 +324,11 @@ static void store_file_rows(
 	struct rrd_view view;
 
 	if (!f) {
-		s->stats.skipped++;
-		complain(&s->unnamed, "instance %u is not in the index: not stored", row->number);
+		/* The collector could not save the index: they wait as for one bad file. */
+		if (!s->unnamed)
+			store_error(s, -ENOENT, "instance %u is not in the index: its samples wait",
+				row->number);
+		s->unnamed = s->waits = true;
 		return;
 	}
 	if (record[end[-1].record].seq >= s->cursor)
@@ -597,7 +600,7 @@ int store_flush(struct store *s)
 	s->flush++;
 	s->error.text[0] = 0;
 	s->stats.refused = 0;
-	s->hold = s->waits = s->full = s->widened = false;
+	s->hold = s->waits = s->unnamed = s->full = s->widened = false;
 	if (!has_space(s))
 		return store_error(
 			s, -ENOSPC, "too little space is left in %s to store anything", s->rrd_dir);

@@ -986,22 +986,40 @@ static void test_killed(void **state)
 	end(x);
 }
 
-/* Without the index's word there is no name; the collector saves it within a flush. */
+/* An index that could not be saved leaves no name; what has one is stored. */
 static void test_unnamed(void **state)
 {
 	struct fixture *x = &the_fixture;
-	uint32_t a;
+	const struct index_entry *e;
+	uint32_t number[2];
+	uint64_t i = 0;
 
 	begin(x, "");
+	fresh_ring(x, 64 * 1024); /* 128 records */
+	number[0] = instance(x, "a");
+	assert_true(index_assign(x->index, "/var/lib/lxc", "b", &e) >= 0);
+	number[1] = e->number;
 	open_store(x);
-	cpu_cycle(x, 4242, 1, T0 * SEC, 0);
+	for (int round = 1; round <= 3; round++) {
+		cycles_of(x, number, 2, &i, 20);
+		assert_true(store_flush(x->store) < 0);
+		assert_non_null(strstr(x->store->error.text, "is not in the index"));
+		assert_int_equal(x->store->stats.errors, round);
+		assert_int_equal(x->store->stats.samples, 20 * round);
+		assert_int_equal(pending_of(x), 20 * round);
+	}
+	assert_int_equal(index_save(x->index, NULL, NULL), 0);
 	flush(x);
-	assert_int_equal(x->store->stats.skipped, 1);
-	assert_int_equal(x->store->table.files, 0);
-	a = instance(x, "a");
-	cpu_cycle(x, a, 1, (T0 + 10) * SEC, 0);
-	flush(x);
-	assert_int_equal(count_files(x, file_of("a", a)), 1);
+	assert_int_equal(x->store->stats.samples, 120);
+	assert_int_equal(pending_of(x), 0);
+	/* One that never gets a name does not fill the ring. */
+	number[1] = 4242;
+	for (int round = 0; round < 8; round++) {
+		cycles_of(x, number, 2, &i, 20);
+		assert_true(store_flush(x->store) < 0);
+	}
+	assert_int_equal(lost_of(x), 0);
+	assert_int_equal(x->store->table.files, 2);
 	end(x);
 }
 
