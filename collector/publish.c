@@ -180,44 +180,37 @@ static void add_other_rows(struct sampler *s)
 }
 
 /* The ring holds two flushes at least; one that is too small for that grows. */
-static void grow_ring(struct sampler *s, uint64_t pending_before)
+static void grow_ring(struct sampler *s)
 {
 	struct ring_status st;
 	struct error err;
 	uint64_t want;
 
 	ring_status(s->ring, &st);
-	if (st.pending_bytes <= pending_before)
-		return;
-	want = 2 * (s->flush_ns / s->interval_ns + 1) * (st.pending_bytes - pending_before);
+	want = 2 * (s->flush_ns / s->interval_ns + 1) * st.building_bytes;
 	want = MAX(want, s->recent_bytes);
-	if (want <= st.size)
-		return;
-	if (ring_resize(s->ring, want + want / 4, &err) < 0)
+	if (want > st.size && ring_resize(s->ring, want + want / 4, &err) < 0)
 		complain(&s->ring_complaint, "%s", err.text);
 }
 
 static void commit_ring(struct sampler *s)
 {
-	struct ring_status st;
 	int r;
 
-	ring_status(s->ring, &st);
+	grow_ring(s);
 	r = ring_commit(s->ring, &s->sequence);
-	if (r < 0) {
-		s->lost++;
-		complain(&s->ring_complaint, "the sample does not fit into the ring \"%s\": %s",
-			s->ring_path, strerror(-r));
+	if (r == 0)
 		return;
-	}
-	grow_ring(s, st.pending_bytes);
+	s->lost++;
+	complain(&s->ring_complaint, "the sample does not fit into the ring \"%s\": %s",
+		s->ring_path, strerror(-r));
 }
 
 void publish_begin(struct sampler *s)
 {
 	snapshot_builder_reset(s->builder);
-	if (s->ring && ring_begin(s->ring, s->time_ns, s->monotonic_ns, s->interval_ns) < 0)
-		s->lost++;
+	if (s->ring) /* when it fails, commit does too */
+		(void)ring_begin(s->ring, s->time_ns, s->monotonic_ns, s->interval_ns);
 }
 
 void publish_end(struct sampler *s)
@@ -261,6 +254,7 @@ static char *read_line(const char *root, const char *file)
 int publish_init(struct sampler *s, const struct config *c, struct error *err)
 {
 	struct error ignored;
+	uint64_t lost;
 	int r;
 
 	s->snapshot_path = config_run_path(c, "snapshot");
@@ -275,11 +269,11 @@ int publish_init(struct sampler *s, const struct config *c, struct error *err)
 	s->boot_hash = fnv64(FNV64_START, s->boot_id, strlen(s->boot_id));
 	if (snapshot_open(s->snapshot_path, &s->seed, &ignored) < 0)
 		s->seed = NULL;
-	r = ring_create(s->ring_path, c->recent_bytes, &s->ring, &s->lost, err);
-	if (r == 0 && s->lost > 0)
+	r = ring_create(s->ring_path, c->recent_bytes, &s->ring, &lost, err);
+	if (r == 0 && lost > 0)
 		log_warning("the ring \"%s\" was replaced: %" PRIu64
 			    " samples that were not stored are lost",
-			s->ring_path, s->lost);
+			s->ring_path, lost);
 	return r;
 }
 

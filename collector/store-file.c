@@ -252,7 +252,8 @@ static int make_header(struct store *s, struct store_layout *l, uint64_t last_s,
 	define_archives(&d, l->step);
 	if (rrd_create_r2(path, l->step, (time_t)last_s, 0, NULL, NULL, d.argc, d.argv) < 0) {
 		unlink(path);
-		return rrd_failure(err, -EIO, "create", "prototype");
+		/* Whatever it is, no file at all can be made. */
+		return rrd_failure(err, -ENOSPC, "create", "prototype");
 	}
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	unlink(path);

@@ -37,11 +37,29 @@ int store_error(struct store *s, int code, const char *format, ...)
 
 /* --- one instance ---------------------------------------------------------------------------- */
 
+/* All files have it, or all that are to be made. */
+static bool is_common(int code)
+{
+	switch (-code) {
+	case ENOSPC:
+	case EDQUOT:
+	case EFBIG:
+	case EROFS:
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Another try at the next flush; until then this file gets no later samples either. */
 static int hold(struct store *s, struct store_file *f, int code)
 {
 	f->held = s->flush;
-	s->hold = true;
+	s->waits = true;
+	s->hold |= is_common(code);
 	return code;
 }
 
@@ -130,7 +148,7 @@ static int create(struct store *s, struct store_file *f, struct store_layout *l,
 		return refuse(s, f);
 	if (!s->full)
 		store_error(s, r, "%s", err.text);
-	s->full = true;
+	s->full |= is_common(r);
 	return hold(s, f, r);
 }
 
@@ -151,7 +169,7 @@ static int unpack(struct store *s, struct store_file *f, const struct store_layo
 		return refuse(s, f);
 	if (r < 0 && !s->full)
 		store_error(s, r, "%s", err.text);
-	s->full |= r < 0;
+	s->full |= is_common(r);
 	return r < 0 ? hold(s, f, r) : 0;
 }
 
@@ -306,8 +324,11 @@ static void store_file_rows(
 	struct rrd_view view;
 
 	if (!f) {
-		s->stats.skipped++;
-		complain(&s->unnamed, "instance %u is not in the index: not stored", row->number);
+		/* The collector could not save the index: they wait as for one bad file. */
+		if (!s->unnamed)
+			store_error(s, -ENOENT, "instance %u is not in the index: its samples wait",
+				row->number);
+		s->unnamed = s->waits = true;
 		return;
 	}
 	if (record[end[-1].record].seq >= s->cursor)
@@ -514,8 +535,8 @@ static bool has_space(struct store *s)
 /* Takes over all records of the mapped ring that were complete when it began. */
 static int drain(struct store *s)
 {
+	uint64_t samples = s->stats.samples, seq;
 	struct ring_status st;
-	uint64_t seq;
 
 	ring_status(s->ring, &st);
 	s->cursor = st.cursor_seq;
@@ -532,11 +553,15 @@ static int drain(struct store *s)
 			return store_error(s, r, "cannot read the ring: %s", strerror(-r));
 		if (!store_batch(s))
 			return -EINTR;
-		if (!s->hold)
+		if (!s->waits)
 			ring_set_cursor(s->ring, MAX(seq, s->cursor));
 		if (seq == before)
 			break;
 	}
+	/* One file's own trouble costs its samples in the end. When nothing at all was stored, it
+	 * is no file's own. */
+	if (!s->hold && s->stats.samples > samples && ring_is_half_pending(s->ring, st.size))
+		ring_set_cursor(s->ring, seq);
 	s->learnt = true;
 	return 0;
 }
@@ -550,14 +575,15 @@ static int open_ring(struct store *s)
 	return r < 0 ? store_error(s, r, "%s", err.text) : 0;
 }
 
-/* The collector may have replaced the ring: what the old one still has goes first. */
+/* The collector may have replaced the ring: what the old one still has goes first. What that could
+ * not store either has been taken over, or was counted as lost by the collector. */
 static int drain_all(struct store *s)
 {
 	int r = s->ring ? 0 : open_ring(s);
 
 	if (!r)
 		r = drain(s);
-	if (!r && ring_replaced(s->ring) && !s->hold) {
+	if (!r && ring_replaced(s->ring)) {
 		ring_close(TAKE_PTR(s->ring));
 		r = open_ring(s);
 		if (!r)
@@ -574,7 +600,7 @@ int store_flush(struct store *s)
 	s->flush++;
 	s->error.text[0] = 0;
 	s->stats.refused = 0;
-	s->hold = s->full = s->widened = false;
+	s->hold = s->waits = s->unnamed = s->full = s->widened = false;
 	if (!has_space(s))
 		return store_error(
 			s, -ENOSPC, "too little space is left in %s to store anything", s->rrd_dir);

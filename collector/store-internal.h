@@ -148,10 +148,12 @@ struct store {
 	struct row_writer writer;
 	struct store_stats stats;
 	struct error error; /* of this flush; the first one */
-	bool hold;          /* something shall be tried again: the cursor stays */
+	bool hold;          /* trouble of all files: the cursor stays */
+	bool waits;         /* one file's own: the cursor stays while half of the ring is free */
+	bool unnamed;       /* said of one that the index lacks */
 	bool full;          /* no creation any more in this flush */
 	bool widened;       /* one file has got data sources in this flush */
-	struct complaint unnamed, narrow, limit;
+	struct complaint narrow, limit;
 	/* Asked between two files; true: end soon, the rest is for another time. */
 	bool (*stop)(void *data);
 	void *stop_data;

@@ -137,8 +137,9 @@ static void report(const struct store *s, json_int_t id)
 
 	send_json(json_pack("{s:s, s:I, s:s?}", "op", "flushed", "id", id, "error", error));
 	send_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "op",
-		"stats", "files", (json_int_t)s->table.files, "bytes", (json_int_t)s->table.bytes,
-		"bytes_max", (json_int_t)s->bytes_max, "errors", (json_int_t)st->errors, "refused",
+		"stats", "files", (json_int_t)s->table.files, "bytes",
+		(json_int_t)(s->table.bytes + s->others_bytes), "bytes_max",
+		(json_int_t)s->bytes_max, "errors", (json_int_t)st->errors, "refused",
 		(json_int_t)st->refused, "quarantined", (json_int_t)st->quarantined, "removed",
 		(json_int_t)st->removed, "samples", (json_int_t)st->samples, "skipped",
 		(json_int_t)st->skipped, "last_error", s->error.text));

@@ -79,7 +79,9 @@ static void ring_figures(struct sampler *s)
 	if (!s->ring)
 		return;
 	ring_status(s->ring, &st);
-	host_set(&s->host, METRIC_RECENT_SPAN, value_of(st.last_time_ns - st.first_time_ns));
+	/* None after a clock that went back. */
+	host_set(&s->host, METRIC_RECENT_SPAN,
+		value_minus(value_of(st.last_time_ns), value_of(st.first_time_ns)));
 	host_set(&s->host, METRIC_RECENT_LOST, value_of(st.lost + s->lost));
 	host_set(&s->host, METRIC_RECENT_PENDING,
 		value_of((st.next_seq - st.cursor_seq) * s->interval_ns));

@@ -82,7 +82,7 @@ struct ring_building {
 	unsigned char *record;
 	size_t used, size;
 	uint32_t rows;
-	bool begun, too_large;
+	bool begun;
 };
 
 struct ring {

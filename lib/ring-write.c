@@ -49,7 +49,7 @@ static uint64_t time_at(const struct ring *r, uint64_t position)
 
 /* --- making the file --------------------------------------------------------------------- */
 
-static void fill_header(struct ring_header *h, uint64_t size, uint64_t first_seq)
+static void fill_header(struct ring_header *h, uint64_t size)
 {
 	const struct metric *m;
 
@@ -57,8 +57,7 @@ static void fill_header(struct ring_header *h, uint64_t size, uint64_t first_seq
 	h->version = RING_VERSION;
 	h->fingerprint = metric_fingerprint();
 	ring_layout(size, h);
-	h->control[0].first_seq = h->control[0].next_seq = first_seq;
-	h->cursor = first_seq;
+	h->control[0].first_seq = h->control[0].next_seq = h->cursor = 1;
 	for (size_t scope = 0; scope < SCOPE_COUNT; scope++) {
 		h->metrics[scope] = (uint32_t)metric_count(scope);
 		for_each_metric (scope, slot, m) {
@@ -68,7 +67,7 @@ static void fill_header(struct ring_header *h, uint64_t size, uint64_t first_seq
 }
 
 /* All space is taken now: a full tmpfs is an error here and not a SIGBUS later. */
-static int fill_file(int fd, uint64_t size, uint64_t first_seq)
+static int fill_file(int fd, uint64_t size)
 {
 	struct ring_header h = {.magic = ""};
 	ssize_t n;
@@ -78,7 +77,7 @@ static int fill_file(int fd, uint64_t size, uint64_t first_seq)
 		if (metric_count(scope) > RING_METRICS_MAX)
 			return -E2BIG;
 	}
-	fill_header(&h, size, first_seq);
+	fill_header(&h, size);
 	r = posix_fallocate(fd, 0, (off_t)h.file_size);
 	if (r)
 		return -r;
@@ -121,17 +120,19 @@ static bool is_sound(const struct ring *r)
 	return position == c.head;
 }
 
-/* The newest records that fit, at the positions that they have, and what belongs to them. */
+/* The newest records that fit, none of another table, at the positions that they have, and what
+ * belongs to them. */
 static void copy_records(struct ring *to, const struct ring *from, uint64_t *ret_lost)
 {
 	const uint64_t cursor = __atomic_load_n(&from->h->cursor, __ATOMIC_ACQUIRE);
+	const bool same_table = from->h->fingerprint == to->h->fingerprint;
 	struct ring_control c;
 	unsigned char chunk[RING_PAGE];
 	uint64_t first;
 
 	ring_control_get(from, &c);
 	first = c.next_seq;
-	while (first > c.first_seq && c.next_seq - first < to->slots &&
+	while (same_table && first > c.first_seq && c.next_seq - first < to->slots &&
 		c.head - ring_slot(from, first - 1) <= to->data_size)
 		first--;
 	*ret_lost = first > MAX(cursor, c.first_seq) ? first - MAX(cursor, c.first_seq) : 0;
@@ -144,14 +145,13 @@ static void copy_records(struct ring *to, const struct ring *from, uint64_t *ret
 		ring_copy_out(from, at, chunk, MIN(sizeof(chunk), c.head - at));
 		copy_in(to, at, chunk, MIN(sizeof(chunk), c.head - at));
 	}
-	if (first < c.next_seq)
-		c.first_time_ns = time_at(to, c.tail);
-	to->h->cursor = cursor;
+	c.first_time_ns = first < c.next_seq ? time_at(to, c.tail) : c.last_time_ns;
+	to->h->cursor = MAX(cursor, first);
 	control_put(to, &c);
 }
 
 /* Makes a ring in new_path, takes over the records of `from` (or NULL), and gives it its name. */
-static int make_ring_as(const char *new_path, const char *path, uint64_t size, uint64_t first_seq,
+static int make_ring_as(const char *new_path, const char *path, uint64_t size,
 	const struct ring *from, struct ring **ret, uint64_t *ret_lost, struct error *err)
 {
 	const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
@@ -164,7 +164,7 @@ static int make_ring_as(const char *new_path, const char *path, uint64_t size, u
 	fd = open(new_path, flags, 0640);
 	if (fd < 0)
 		return error_set(err, -errno, "cannot make %s: %m", new_path);
-	e = fill_file(fd, size, first_seq);
+	e = fill_file(fd, size);
 	if (e)
 		return error_set(err, e, "cannot make a ring of %" PRIu64 " bytes in %s: %s", size,
 			new_path, strerror(-e));
@@ -179,15 +179,15 @@ static int make_ring_as(const char *new_path, const char *path, uint64_t size, u
 	return 0;
 }
 
-static int make_ring(const char *path, uint64_t size, uint64_t first_seq, const struct ring *from,
-	struct ring **ret, uint64_t *ret_lost, struct error *err)
+static int make_ring(const char *path, uint64_t size, const struct ring *from, struct ring **ret,
+	uint64_t *ret_lost, struct error *err)
 {
 	_cleanup_free_ char *new_path = format_string("%s.new", path);
 	int e;
 
 	if (!new_path)
 		return error_set(err, -ENOMEM, "%s: %s", path, strerror(ENOMEM));
-	e = make_ring_as(new_path, path, size, first_seq, from, ret, ret_lost, err);
+	e = make_ring_as(new_path, path, size, from, ret, ret_lost, err);
 	if (e)
 		unlink(new_path);
 	return e;
@@ -208,25 +208,26 @@ static struct ring *open_existing(const char *path)
 	return r;
 }
 
+/* A ring that had to grow stays until half of a smaller one has room for what is pending. */
+static bool has_to_stay(const struct ring *r, uint64_t size)
+{
+	if (r->h->fingerprint != metric_fingerprint() || size > r->data_size)
+		return false;
+	return size == r->data_size || ring_is_half_pending(r, size);
+}
+
 int ring_create(
 	const char *path, uint64_t size, struct ring **ret, uint64_t *ret_lost, struct error *err)
 {
 	_cleanup_(ring_close) struct ring *old = open_existing(path);
-	const bool same_table = old && old->h->fingerprint == metric_fingerprint();
-	struct ring_status st;
 	uint64_t lost = 0;
 	int e = 0;
 
 	size = round_size(size);
-	if (same_table && old->data_size == size) {
+	if (old && has_to_stay(old, size))
 		*ret = TAKE_PTR(old);
-	} else if (!old) {
-		e = make_ring(path, size, 1, NULL, ret, NULL, err);
-	} else {
-		ring_status(old, &st);
-		lost = st.next_seq - MAX(st.cursor_seq, st.first_seq);
-		e = make_ring(path, size, st.next_seq, same_table ? old : NULL, ret, &lost, err);
-	}
+	else
+		e = make_ring(path, size, old, ret, &lost, err);
 	if (ret_lost)
 		*ret_lost = e ? 0 : lost;
 	return e;
@@ -242,7 +243,7 @@ int ring_resize(struct ring *r, uint64_t size, struct error *err)
 	size = round_size(size);
 	if (size <= r->data_size)
 		return 0;
-	e = make_ring(r->path, size, 1, r, &larger, &lost, err);
+	e = make_ring(r->path, size, r, &larger, &lost, err);
 	if (e)
 		return e;
 	/* The caller's handle gets the new mapping and keeps the record that it is building. */
@@ -327,10 +328,8 @@ int ring_add(struct ring *r, const struct ring_row *row, const struct value *val
 
 	if (!r->w.begun)
 		return -EINVAL;
-	if (r->w.too_large || r->w.used > r->data_size / 2) {
-		r->w.too_large = true; /* commit says so; until then nothing more is kept */
-		return 0;
-	}
+	if (r->w.used > RING_SIZE_MAX / 2)
+		return 0; /* too large for any ring: commit says so */
 	if (reserve(r, sizeof(head) + metrics * 9 + sizeof(uint64_t)))
 		return -ENOMEM;
 	start = r->w.record + r->w.used;
@@ -389,11 +388,8 @@ int ring_commit(struct ring *r, uint64_t *ret_seq)
 		return -EINVAL;
 	r->w.begun = false;
 	ring_control_get(r, &c);
-	if (r->w.too_large || r->w.used > r->data_size / 2) {
-		c.lost++;
-		control_put(r, &c);
+	if (r->w.used > r->data_size / 2)
 		return -EMSGSIZE;
-	}
 	if (finish_record(r, c.next_seq, &h))
 		return -ENOMEM;
 	make_room(r, &c, h.size);

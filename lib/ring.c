@@ -184,12 +184,22 @@ void ring_status(const struct ring *r, struct ring_status *ret)
 		.first_time_ns = c.first_time_ns,
 		.last_time_ns = c.last_time_ns,
 		.lost = c.lost,
+		.building_bytes = r->w.begun ? r->w.used : 0,
 	};
 	if (cursor >= c.next_seq)
 		return;
 	ret->pending_bytes = ret->used;
 	if (cursor > c.first_seq) /* the slot may be overwritten meanwhile: then all is pending */
 		ret->pending_bytes = MIN(ret->used, c.head - ring_slot(r, cursor));
+}
+
+bool ring_is_half_pending(const struct ring *r, uint64_t size)
+{
+	struct ring_status st;
+
+	ring_status(r, &st);
+	return st.pending_bytes > size / 2 ||
+	       st.next_seq - st.cursor_seq > size / 2 / RING_SLOT_BYTES;
 }
 
 void ring_set_cursor(struct ring *r, uint64_t seq)

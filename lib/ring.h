@@ -15,8 +15,9 @@
  * Records have a sequence number that never repeats in a ring's life. A reader that fell so far
  * behind that the writer overtook it is told so (-ESTALE) and goes on at the oldest record.
  * A ring whose fingerprint or format differs from what the writer wants is replaced; what the
- * store had not taken yet is lost and reported by ring_create(). Where only the size differs, the
- * newest records that fit are taken over. Sequence numbers go on in any case.
+ * store had not taken yet is lost, counted, and reported by ring_create(). Where only the size
+ * differs, the newest records that fit are taken over, and a ring with more pending than half of
+ * the smaller size keeps its own. Sequence numbers go on in any case.
  */
 struct ring;
 
@@ -34,15 +35,16 @@ struct ring_status {
 	uint64_t first_seq, next_seq; /* records [first, next) can be read */
 	uint64_t cursor_seq;          /* the store has everything below */
 	uint64_t first_time_ns, last_time_ns;
-	uint64_t lost;          /* records overwritten before the store had them */
-	uint64_t pending_bytes; /* between cursor and head */
+	uint64_t lost;           /* records overwritten or replaced before the store had them */
+	uint64_t pending_bytes;  /* between cursor and head */
+	uint64_t building_bytes; /* writer: of the record to be committed */
 };
 
 /* Writer. Opens or makes the file with a data area of size bytes. *ret_lost may be NULL. */
 int ring_create(
 	const char *path, uint64_t size, struct ring **ret, uint64_t *ret_lost, struct error *err);
 /* One record per cycle: begin, rows, commit. A record larger than half the ring is refused at
- * commit with -EMSGSIZE and counted as lost. */
+ * commit with -EMSGSIZE; the ring may be resized before. */
 int ring_begin(struct ring *r, uint64_t time_ns, uint64_t monotonic_ns, uint64_t interval_ns);
 /* values: one per slot of the scope. */
 int ring_add(struct ring *r, const struct ring_row *row, const struct value *values);
@@ -57,6 +59,8 @@ bool ring_replaced(const struct ring *r);
 void ring_close(struct ring *r);
 DEFINE_CLEANUP(struct ring *, ring_close)
 void ring_status(const struct ring *r, struct ring_status *ret);
+/* What is pending would take more than half of a ring of so many bytes. */
+bool ring_is_half_pending(const struct ring *r, uint64_t size);
 /* The store says that all records below seq are safe. Only with cursor_owner. */
 void ring_set_cursor(struct ring *r, uint64_t seq);
 

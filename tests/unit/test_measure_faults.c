@@ -429,6 +429,55 @@ static void goes_on(void **state)
 	assert_number(t, "cache01", METRIC_CPU_IDLE, 0);
 }
 
+/* --- the ring of samples ---------------------------------------------------------------------- */
+
+static void publish_cycle(struct tree *t, uint64_t time_ns, int rows)
+{
+	t->s.time_ns = time_ns;
+	publish_begin(&t->s);
+	for (int i = 0; i < rows; i++)
+		publish_instance(&t->s, get(t, "101"));
+	publish_end(&t->s);
+}
+
+static void ring_grows_for_a_record(void **state)
+{
+	struct tree *t = *state;
+	struct ring_record rec = {0};
+	struct ring_status st;
+	struct error err;
+
+	start(t, "v2-debian12-6.1", PLENTY);
+	t->config.run_dir = t->dir;
+	t->config.recent_bytes = t->s.recent_bytes = 64 << 10;
+	t->s.interval_ns = 10 * NSEC_PER_SEC;
+	t->s.flush_ns = 60 * NSEC_PER_SEC;
+	tree_cycle(t);
+	assert_int_equal(publish_init(&t->s, &t->config, &err), 0);
+	publish_cycle(t, TREE_TIME_NS, 1);
+	ring_status(t->s.ring, &st);
+	assert_int_equal(st.size, 64 << 10);
+	/* Far more than half of 64 KB. */
+	publish_cycle(t, TREE_TIME_NS + 1, 2000);
+	ring_status(t->s.ring, &st);
+	assert_int_equal(ring_read(t->s.ring, 2, &rec), 0);
+	assert_in_range(rec.rows, 2001, 2100);
+	assert_true(rec.data_len > 64 << 10);
+	assert_true(st.size >= 2 * 7 * rec.data_len);
+	/* The clock goes back by an hour. */
+	publish_cycle(t, TREE_TIME_NS - 3600 * NSEC_PER_SEC, 1);
+	tree_cycle(t);
+	assert_host(t, METRIC_RECENT_SPAN, 0);
+	assert_host(t, METRIC_RECENT_LOST, 0);
+	/* A cycle without a record is lost once. */
+	ring_commit(t->s.ring, NULL);
+	publish_end(&t->s);
+	tree_cycle(t);
+	assert_host(t, METRIC_RECENT_LOST, 1);
+	ring_record_free(&rec);
+	publish_destroy(&t->s);
+}
+
 /* --- cgroups below an instance ---------------------------------------------------------------- */
 
 static void take_report(void *data, uint32_t index, uint64_t run, enum metric_id id, uint64_t count)
@@ -813,6 +862,7 @@ int main(void)
 		TREE_TEST(committed_sums),
 		TREE_TEST(rises),
 		TREE_TEST(goes_on),
+		TREE_TEST(ring_grows_for_a_record),
 		TREE_TEST(kills_below),
 		TREE_TEST(kills_below_many),
 		{"below_v2 6.1", below_v2, tree_setup, tree_teardown, (void *)"v2-debian12-6.1"},

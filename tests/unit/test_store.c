@@ -307,14 +307,14 @@ static void test_interfaces(void **state)
 }
 
 /* A ring that no store has read from yet. */
-static void fresh_ring(struct fixture *x)
+static void fresh_ring(struct fixture *x, uint64_t size)
 {
 	_cleanup_free_ char *path = config_run_path(x->config, "recent");
 	struct error err;
 
 	ring_close(x->ring);
 	assert_int_equal(unlink(path), 0);
-	assert_int_equal(ring_create(path, RING_SIZE, &x->ring, NULL, &err), 0);
+	assert_int_equal(ring_create(path, size, &x->ring, NULL, &err), 0);
 }
 
 static void test_replay(void **state)
@@ -334,7 +334,7 @@ static void test_replay(void **state)
 		assert_int_equal(x->store->stats.skipped, round ? 30 : 0);
 		dump[round] = output("rrdtool dump %s/data/rrd/%s", x->dir, file_of("a", a));
 		close_store(x);
-		fresh_ring(x);
+		fresh_ring(x, RING_SIZE);
 	}
 	assert_true(strstr(dump[0], "<database>"));
 	assert_int_equal(strcmp(dump[0], dump[1]), 0);
@@ -515,49 +515,144 @@ static uint64_t cursor_of(struct fixture *x)
 	return st.cursor_seq;
 }
 
+static void cycles_of(struct fixture *x, const uint32_t *number, size_t n, uint64_t *i, int cycles)
+{
+	for (uint64_t end = *i + (uint64_t)cycles; *i < end; (*i)++) {
+		cycle(x, (T0 + 10 * *i) * SEC, 10);
+		clear(x);
+		set(x, METRIC_CPU_USAGE, *i * SEC);
+		for (size_t k = 0; k < n; k++)
+			add(x, SCOPE_INSTANCE, number[k], 0, 1);
+		commit(x);
+	}
+}
+
 /* A file that cannot grow stands for a full disk. */
 static void test_full_disk(void **state)
 {
 	struct fixture *x = &the_fixture;
-	const double rates[] = {0.1, 0.1, 0.1, 0.1, 0.1, 0.1};
+	const double rates[] = {0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1};
 	struct rlimit old, small;
-	uint64_t cursor;
-	uint32_t a, b;
+	uint64_t cursor, i = 0;
+	uint32_t number[2];
+	const char *a, *b;
+	struct error err;
 
 	begin(x, "");
-	a = instance(x, "a");
+	number[0] = instance(x, "a");
+	number[1] = instance(x, "b");
+	a = file_of("a", number[0]);
+	b = file_of("b", number[1]);
 	signal(SIGXFSZ, SIG_IGN);
-	for (uint64_t i = 0; i < 4; i++)
-		cpu_cycle(x, a, 1, (T0 + 10 * i) * SEC, i * SEC);
+	cycles_of(x, number, 1, &i, 4);
 	open_store(x);
 	flush(x);
 	cursor = cursor_of(x);
-	b = instance(x, "b");
-	for (uint64_t i = 4; i < 9; i++) {
-		cycle(x, (T0 + 10 * i) * SEC, 10);
-		clear(x);
-		set(x, METRIC_CPU_USAGE, i * SEC);
-		add(x, SCOPE_INSTANCE, a, 0, 1);
-		add(x, SCOPE_INSTANCE, b, 0, 1);
-		commit(x);
-	}
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
 	small = (struct rlimit){1 * MIB, old.rlim_max};
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-	for (int i = 0; i < 3; i++) {
+	for (int round = 0; round < 3; round++) {
+		cycles_of(x, number, 2, &i, 2);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
 		assert_true(store_flush(x->store) < 0);
-		assert_non_null(strstr(x->store->error.text, file_of("b", b)));
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+		assert_non_null(strstr(x->store->error.text, b));
 		assert_non_null(strstr(x->store->error.text, "File too large"));
+		/* A ring that has grown meanwhile is found all the same. */
+		if (round == 1)
+			assert_int_equal(ring_resize(x->ring, 2 * RING_SIZE, &err), 0);
 	}
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	/* What has a file is stored, nothing half made is left, the ring keeps the rest. */
-	assert_rates(x, file_of("a", a), "cpu_usage", T0 + 10, 6, rates);
+	assert_rates(x, a, "cpu_usage", T0 + 10, 7, rates);
 	assert_int_equal(count_files(x, "*.rrd*"), 1);
 	assert_int_equal(count_files(x, "*.new*"), 0);
 	assert_int_equal(cursor_of(x), cursor);
 	flush(x);
-	assert_int_equal(cursor_of(x), cursor + 5);
-	assert_rates(x, file_of("b", b), "cpu_usage", T0 + 50, 3, rates);
+	assert_int_equal(cursor_of(x), cursor + 6);
+	assert_rates(x, b, "cpu_usage", T0 + 50, 4, rates);
+	end(x);
+}
+
+static uint64_t pending_of(struct fixture *x)
+{
+	struct ring_status st;
+
+	ring_status(x->ring, &st);
+	return st.next_seq - st.cursor_seq;
+}
+
+static uint64_t lost_of(struct fixture *x)
+{
+	struct ring_status st;
+
+	ring_status(x->ring, &st);
+	return st.lost;
+}
+
+/* A link in its place, that is not followed: neither damaged nor anybody else's trouble. */
+static void test_one_bad_file(void **state)
+{
+	struct fixture *x = &the_fixture;
+	uint64_t i = 0, cursor;
+	uint32_t number[3];
+	const char *a;
+
+	begin(x, "");
+	fresh_ring(x, 64 * 1024); /* 128 records */
+	for (int n = 0; n < 2; n++)
+		number[n] = instance(x, n == 0 ? "a" : "b");
+	a = file_of("a", number[0]);
+	open_store(x);
+	cycles_of(x, number, 1, &i, 1);
+	flush(x);
+	cursor = cursor_of(x);
+	assert_true(command("cd %s/data/rrd && mv %s ../saved && ln -s ../saved %s", x->dir, a, a));
+	/* When nothing is stored it may be the disk: all waits, as long as the ring has it. */
+	cycles_of(x, number, 1, &i, 70);
+	assert_true(store_flush(x->store) < 0);
+	assert_non_null(strstr(x->store->error.text, a));
+	assert_int_equal(x->store->stats.errors, 1);
+	assert_int_equal(cursor_of(x), cursor);
+	/* Beside another one it is its own trouble, and the ring does not overflow for it. */
+	for (int round = 1; round <= 10; round++) {
+		cycles_of(x, number, 2, &i, 20);
+		assert_true(store_flush(x->store) < 0);
+		assert_int_equal(x->store->stats.errors, 1 + round);
+		assert_int_equal(x->store->stats.samples, 1 + 20 * round);
+		assert_true(pending_of(x) <= 64);
+	}
+	assert_int_equal(lost_of(x), 0);
+	/* What still waits comes with it when it is back. */
+	assert_int_equal(pending_of(x), 20);
+	assert_true(command("cd %s/data && mv saved rrd/%s", x->dir, a));
+	flush(x);
+	assert_int_equal(x->store->stats.samples, 1 + 20 * 10 + 20);
+	assert_int_equal(pending_of(x), 0);
+	end(x);
+}
+
+/* A file that cannot be made keeps no other from being made. */
+static void test_one_not_made(void **state)
+{
+	struct fixture *x = &the_fixture;
+	uint32_t number[2];
+	uint64_t i = 0;
+	char bad;
+
+	begin(x, "");
+	number[0] = instance(x, "a");
+	number[1] = instance(x, "b");
+	bad = number[0] < number[1] ? 'a' : 'b';
+	open_store(x);
+	assert_true(command(
+		"mkdir -p %s/data/rrd/%c.%u.rrd.new/x", x->dir, bad, MIN(number[0], number[1])));
+	cycles_of(x, number, 2, &i, 4);
+	assert_true(store_flush(x->store) < 0);
+	assert_int_equal(x->store->stats.samples, 4);
+	assert_int_equal(pending_of(x), 4);
+	assert_true(command("rm -r %s/data/rrd/*.new", x->dir));
+	flush(x);
+	assert_int_equal(x->store->stats.samples, 8);
+	assert_int_equal(pending_of(x), 0);
 	end(x);
 }
 
@@ -878,7 +973,7 @@ static void test_killed(void **state)
 	/* The same samples in one go. */
 	assert_int_equal(count_files(x, "*"), KILLED + 1);
 	assert_true(command("rm -r %s/data/rrd %s/run/store.undo", x->dir, x->dir));
-	fresh_ring(x);
+	fresh_ring(x, RING_SIZE);
 	for (uint64_t k = 0; k < i; k++)
 		kill_cycle(x, number, k);
 	open_store(x);
@@ -891,22 +986,40 @@ static void test_killed(void **state)
 	end(x);
 }
 
-/* Without the index's word there is no name; the collector saves it within a flush. */
+/* An index that could not be saved leaves no name; what has one is stored. */
 static void test_unnamed(void **state)
 {
 	struct fixture *x = &the_fixture;
-	uint32_t a;
+	const struct index_entry *e;
+	uint32_t number[2];
+	uint64_t i = 0;
 
 	begin(x, "");
+	fresh_ring(x, 64 * 1024); /* 128 records */
+	number[0] = instance(x, "a");
+	assert_true(index_assign(x->index, "/var/lib/lxc", "b", &e) >= 0);
+	number[1] = e->number;
 	open_store(x);
-	cpu_cycle(x, 4242, 1, T0 * SEC, 0);
+	for (int round = 1; round <= 3; round++) {
+		cycles_of(x, number, 2, &i, 20);
+		assert_true(store_flush(x->store) < 0);
+		assert_non_null(strstr(x->store->error.text, "is not in the index"));
+		assert_int_equal(x->store->stats.errors, round);
+		assert_int_equal(x->store->stats.samples, 20 * round);
+		assert_int_equal(pending_of(x), 20 * round);
+	}
+	assert_int_equal(index_save(x->index, NULL, NULL), 0);
 	flush(x);
-	assert_int_equal(x->store->stats.skipped, 1);
-	assert_int_equal(x->store->table.files, 0);
-	a = instance(x, "a");
-	cpu_cycle(x, a, 1, (T0 + 10) * SEC, 0);
-	flush(x);
-	assert_int_equal(count_files(x, file_of("a", a)), 1);
+	assert_int_equal(x->store->stats.samples, 120);
+	assert_int_equal(pending_of(x), 0);
+	/* One that never gets a name does not fill the ring. */
+	number[1] = 4242;
+	for (int round = 0; round < 8; round++) {
+		cycles_of(x, number, 2, &i, 20);
+		assert_true(store_flush(x->store) < 0);
+	}
+	assert_int_equal(lost_of(x), 0);
+	assert_int_equal(x->store->table.files, 2);
 	end(x);
 }
 
@@ -921,11 +1034,13 @@ static void test_process(void **state)
 
 	begin(x, "");
 	a = instance(x, "a");
+	/* What else is below data_dir counts as used. */
+	assert_true(command("head -c 20M /dev/zero >%s/data/events", x->dir));
 	p1 = start_process(x, &first);
 	cpu_cycle(x, a, 1, T0 * SEC, 0);
 	send_text(first, "{\"op\":\"flush\",\"id\":42}");
 	expect(first, "{\"op\":\"flushed\",\"id\":42,\"error\":null}");
-	expect(first, "\"files\":1,\"bytes\":147");
+	expect(first, "\"files\":1,\"bytes\":357");
 	p2 = start_process(x, &second);
 	cpu_cycle(x, a, 1, (T0 + 10) * SEC, SEC);
 	send_text(second, "{\"op\":\"flush\",\"id\":43}");
@@ -961,6 +1076,8 @@ int main(void)
 		TEST(test_changed_step),
 		TEST(test_clock),
 		TEST(test_full_disk),
+		TEST(test_one_bad_file),
+		TEST(test_one_not_made),
 		TEST(test_really_full_disk),
 		TEST(test_data_max),
 		TEST(test_many_ended),
