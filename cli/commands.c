@@ -100,6 +100,8 @@ static int bad_option(const struct cli *cli, bool no_value, const char *argument
 		return cli_usage(cli, "%s needs a value", argument);
 	if (optopt >= LONG_HELP)
 		return cli_usage(cli, "%s: this option takes no value", argument);
+	if (optopt == 'c')
+		return cli_usage(cli, "-c stands before the command: loadcell -c FILE COMMAND");
 	if (optopt)
 		return cli_usage(cli, "there is no option -%c", optopt);
 	return cli_usage(cli, "there is no option %s", argument);

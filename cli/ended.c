@@ -10,7 +10,7 @@
 #include "history.h"
 
 #define NAME_MIN_WIDTH 20
-#define NAME_MAX_WIDTH 60
+#define FIXED_WIDTH    60 /* of all other columns and the blanks between */
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
@@ -223,7 +223,7 @@ void ended_text(const struct cli *cli, const struct ended_list *l, bool wide)
 		width = MAX(width, clean ? text_width(clean) : 0);
 	}
 	if (!wide)
-		width = MIN(width, (size_t)NAME_MAX_WIDTH);
+		width = MIN(width, (size_t)MAX(cli->width - FIXED_WIDTH, NAME_MIN_WIDTH));
 	fprintf(cli->out, "\n%-*s STATE %19s %-10s %7s %7s %6s\n", (int)width, "NAME", "ENDED",
 		"HOW", "RAN", "CPU", "PEAK");
 	for (size_t i = 0; i < l->n; i++)
@@ -234,13 +234,15 @@ static void put_instance(struct json_out *j, const struct ended *e)
 {
 	json_t *line = json_loads(e->line, 0, NULL);
 	uint64_t start_ns = journal_seconds(line, "start");
+	_cleanup_free_ char *groups = NULL;
 	const struct metric *m;
 
 	json_text(j, "name", history_text(line, "name"));
 	json_text(j, "handle", e->handle);
 	json_number(j, "index", (uint64_t)json_integer_value(json_object_get(line, "index")));
 	json_text(j, "hostname", history_text(line, "hostname"));
-	json_embed(j, "groups", json_object_get(line, "groups"));
+	groups = history_groups(line);
+	json_lines(j, "groups", groups ? groups : "");
 	json_embed(j, "facts", json_object_get(line, "facts"));
 	json_text(j, "lxcpath", history_text(line, "lxcpath"));
 	json_text(j, "kind", history_text(line, "kind"));

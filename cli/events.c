@@ -46,7 +46,8 @@ static char *oom_text(const json_t *line)
 	_cleanup_free_ char *who = NULL;
 
 	if (victim)
-		who = format_string(", %s %" JSON_INTEGER_FORMAT, history_text(victim, "name"),
+		who = format_string(", %s (pid %" JSON_INTEGER_FORMAT ")",
+			history_text(victim, "name"),
 			json_integer_value(json_object_get(victim, "pid")));
 	return format_string("%" JSON_INTEGER_FORMAT " kill%s, %s of %s%s", kills,
 		kills == 1 ? "" : "s", bytes_of(line, "memory").text, bytes_of(line, "limit").text,
@@ -76,7 +77,7 @@ static char *details(const json_t *line)
 	if (!strcmp(type, "limit-changed"))
 		return limit_text(line);
 	if (!strcmp(type, "flapping"))
-		return strdup("five starts within five minutes");
+		return strdup("5 starts in 5 minutes");
 	return strdup(strcmp(how, type) != 0 ? how : "");
 }
 
@@ -107,8 +108,13 @@ static void put_text(const struct events *e, const json_t *line)
 	_cleanup_free_ char *name = NULL, *rest = NULL;
 
 	if (more && *more) {
-		name = clean ? text_fit(clean, name_width(e), false) : NULL;
-		rest = cut(more, room - name_width(e) - 1);
+		/* A long name takes what the details leave. */
+		size_t left = room - 1 - MIN(room - 1, text_width(more));
+		size_t width = MIN(clean ? text_width(clean) : 0, left);
+
+		width = MAX(width, name_width(e));
+		name = clean ? text_fit(clean, width, false) : NULL;
+		rest = cut(more, room - width - 1);
 	} else {
 		name = cut(handle, room);
 	}
@@ -310,7 +316,10 @@ static int read_all(struct events *e)
 		cli_fail(e->cli, CLI_DONE, "%" PRIu64 " damaged lines of the events are left out",
 			damaged);
 	if (!e->json && !e->follow && !e->wanted_id && !e->shown && exit == CLI_DONE)
-		fputs("No event is known.\n", e->cli->out);
+		fputs(e->since_ns       ? "No event since then.\n"
+			: e->n_patterns ? "No event of such an instance is known.\n"
+					: "No event is known.\n",
+			e->cli->out);
 	return e->follow ? follow(e, tail) : exit;
 }
 
@@ -350,5 +359,7 @@ int events_main(struct cli *cli, int argc, char **argv)
 		return cli_usage(cli, "'%s' is no duration, date or time", since);
 	e.patterns = argv + optind;
 	e.n_patterns = (size_t)(argc - optind);
+	if (id && (e.follow || e.n_patterns))
+		return cli_usage(cli, "--id tells of one event: no name, no --follow");
 	return id ? read_one(&e, id) : read_all(&e);
 }

@@ -29,6 +29,7 @@ int when_parse(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 	time_t now = (time_t)(now_ns / NSEC_PER_SEC), t;
 	struct tm today, tm;
 	uint64_t ago;
+	int day;
 
 	if (parse_duration(text, &ago) == 0) {
 		*ret_ns = now_ns - MIN(now_ns, ago);
@@ -39,8 +40,9 @@ int when_parse(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		if (!parse_time(text, formats[i], &today, &tm))
 			continue;
+		day = tm.tm_mday;
 		t = mktime(&tm);
-		if (t < 0)
+		if (t < 0 || tm.tm_mday != day) /* there is no 31 November */
 			return -EINVAL;
 		*ret_ns = (uint64_t)t * NSEC_PER_SEC;
 		return 0;

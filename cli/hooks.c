@@ -348,6 +348,8 @@ int hooks_main(struct cli *cli, int argc, char **argv)
 
 	if (r >= 0)
 		return r;
+	if (h.json && strcmp(word, "status") != 0)
+		return cli_usage(cli, "--json is for the status");
 	if (optind + 1 != argc)
 		return cli_usage(cli, "one of install, remove and status is expected");
 	copy = format_string("%s/%s", h.directory, COPY_NAME);
@@ -360,5 +362,6 @@ int hooks_main(struct cli *cli, int argc, char **argv)
 		return hooks_remove(&h);
 	if (strcmp(word, "status") == 0)
 		return hooks_status(&h);
-	return cli_usage(cli, "there is no loadcell hooks %s", word);
+	return cli_usage(
+		cli, "there is no \"loadcell hooks %s\", but install, remove and status", word);
 }

@@ -253,6 +253,8 @@ static int list_options(const struct cli *cli, int argc, char **argv, struct lis
 
 	if (r < 0 && find_sort_column(sort, &l->sort) < 0)
 		return bad_column(cli, sort);
+	if (r < 0 && l->json && l->csv)
+		return cli_usage(cli, "--json and --csv exclude each other");
 	return r;
 }
 

@@ -5,6 +5,8 @@
 #include <strings.h>
 
 #include "../lib/index.h"
+#include "../lib/journal.h"
+#include "history.h"
 
 #define NEAR_MAX   5
 #define NEAR_BYTES 255
@@ -44,12 +46,31 @@ static int distance(const struct snapshot_row *fixed, const char *name)
 	return edit_distance(handle, name) <= (len < 5 ? 1 : 2) ? 2 : 3;
 }
 
-/* What the index remembers of an instance that does not run now. */
+struct last_run {
+	const char *handle;
+	uint64_t end_ns;
+	char how[32];
+};
+
+static int take_last(void *data, const json_t *line)
+{
+	struct last_run *last = data;
+	uint64_t end_ns = journal_seconds(line, "end");
+
+	if (end_ns < last->end_ns || strcmp(history_text(line, "handle"), last->handle) != 0)
+		return 0;
+	last->end_ns = end_ns;
+	snprintf(last->how, sizeof(last->how), "%s", history_text(line, "how"));
+	return 0;
+}
+
+/* What ledger and index remember of an instance that does not run now. */
 static char *from_index(const struct cli *cli, const char *name)
 {
 	_cleanup_free_ char *path = config_data_path(cli->config, "index");
 	_cleanup_(index_free) struct index *index = NULL;
 	const struct index_entry *e;
+	struct last_run last = {.handle = name};
 	size_t others;
 
 	/* Only a help: whoever may not read the index gets the plain sentence. */
@@ -58,6 +79,11 @@ static char *from_index(const struct cli *cli, const char *name)
 	e = index_by_handle(index, name, &others);
 	if (!e)
 		return NULL;
+	if (journal_read(cli->config->data_dir, "runs", 0, take_last, &last, NULL) == 0 &&
+		last.end_ns)
+		return format_string("%s does not run; its last run ended at %s (%s), see: "
+				     "loadcell runs %s",
+			name, cell_time(last.end_ns).text, last.how, name);
 	if (!e->last_seen_s)
 		return format_string("%s does not run", name);
 	return format_string("%s does not run; it was last seen at %s", name,

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../lib/facts.h"
 #include "../lib/journal.h"
 #include "../lib/metric-json.h"
 #include "history.h"
@@ -244,14 +245,17 @@ static int take_line(void *data, const json_t *line)
 static int take_row(struct runs *r, const struct view *v, const struct row_match *row)
 {
 	const struct snapshot_row *fixed = &row->fixed;
+	json_t *facts = facts_to_json(fixed->text[TEXT_FACTS]);
 	const struct metric *m;
+	int result;
 	struct one o = {
 		.name = fixed->text[TEXT_NAME],
 		.handle = fixed->text[TEXT_HANDLE],
 		.hostname = fixed->text[TEXT_HOSTNAME],
 		.lxcpath = fixed->text[TEXT_LXCPATH],
 		.kind = fixed->text[TEXT_KIND],
-		.rootfs = "",
+		.rootfs = history_text(facts, "rootfs"),
+		.facts = facts,
 		.how = "running",
 		.source = "sample",
 		.network = "sample",
@@ -266,7 +270,9 @@ static int take_row(struct runs *r, const struct view *v, const struct row_match
 		r->values[slot] = snapshot_value(v->snapshot, SCOPE_INSTANCE, row->row, m->id);
 	o.start_ns = r->values[metric_slot(METRIC_START_TIME)].number;
 	o.samples = r->values[metric_slot(METRIC_SAMPLES)].number;
-	return put(r, &o);
+	result = put(r, &o);
+	json_decref(facts);
+	return result;
 }
 
 static int take_running(struct runs *r, int *ret_exit)
@@ -346,9 +352,11 @@ static int put_all(struct runs *r, int exit)
 	if (!r->n && exit != CLI_DONE)
 		return exit;
 	if (!r->n && r->n_patterns)
-		return cli_fail(r->cli, CLI_NO_INSTANCE, "no run of '%s' is known", r->patterns[0]);
+		return cli_fail(r->cli, CLI_NO_INSTANCE, "no run of '%s' %s", r->patterns[0],
+			r->since_ns ? "ended since then" : "is known");
 	if (!r->n && r->form == FORM_TEXT)
-		fputs("No run is known.\n", r->cli->out);
+		fputs(r->since_ns ? "No run ended since then.\n" : "No run is known.\n",
+			r->cli->out);
 	else
 		put_titles(r);
 	for (size_t i = 0; i < r->n; i++)
@@ -393,6 +401,8 @@ int runs_main(struct cli *cli, int argc, char **argv)
 		return result;
 	if (since && when_parse(since, r.now_ns, &r.since_ns) < 0)
 		return cli_usage(cli, "'%s' is no duration, date or time", since);
+	if (json && csv)
+		return cli_usage(cli, "--json and --csv exclude each other");
 	r.form = json ? FORM_JSON : csv ? FORM_CSV : FORM_TEXT;
 	r.patterns = argv + optind;
 	r.n_patterns = (size_t)(argc - optind);

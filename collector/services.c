@@ -277,6 +277,7 @@ static void reload(struct services *s)
 		helpers_stop(s);
 		for (size_t i = 0; i < HELPERS; i++)
 			s->helper[i].start_again_ns = 0;
+		s->last_error[0] = '\0';
 		log_notice("configuration \"%s\" is in force", s->config_path);
 	}
 	notify_send("READY=1");

@@ -149,6 +149,19 @@ int proc_read_cgroups(int proc_fd, const struct hierarchies *h, pid_t pid, enum 
 
 /* --- runs ------------------------------------------------------------------------------------- */
 
+/*
+ * btime is cut to a second. Where it is this host's, the difference of the clocks tells the rest;
+ * in ticks, as starts have no more, and so that it is the same for all who ask about the same time.
+ */
+static uint64_t exact_boot_time(uint64_t btime_ns)
+{
+	const uint64_t tick_ns = NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK);
+	uint64_t now = now_ns(CLOCK_REALTIME), up = now_ns(CLOCK_BOOTTIME);
+	uint64_t exact = now > up ? (now - up) / tick_ns * tick_ns : 0;
+
+	return exact >= btime_ns && exact - btime_ns < 2 * NSEC_PER_SEC ? exact : btime_ns;
+}
+
 int boot_read(int proc_fd, struct boot *ret)
 {
 	_cleanup_free_ char *stat = NULL;
@@ -162,7 +175,7 @@ int boot_read(int proc_fd, struct boot *ret)
 	if (r < 0)
 		return r;
 	ret->id[strcspn(ret->id, "\n")] = '\0';
-	ret->time_ns = btime * NSEC_PER_SEC;
+	ret->time_ns = exact_boot_time(btime * NSEC_PER_SEC);
 	ret->ticks_per_s = (uint64_t)sysconf(_SC_CLK_TCK);
 	ret->cpus = 0;
 	for (const char *line = stat; (line = strstr(line, "\ncpu")); line++)

@@ -88,6 +88,9 @@ static void take_cgroups(const struct hook *k, const char *text, struct ending *
 	}
 }
 
+/* So far may the clock have been moved since the collector began, in ticks. */
+#define TICKS_OFF 500
+
 /* A row may be of an earlier run: start and cgroup must make this very number. */
 static bool is_this_run(
 	const struct hook *k, const struct ending *e, uint64_t start_ns, uint64_t run)
@@ -100,9 +103,10 @@ static bool is_this_run(
 		struct stat st;
 
 		if (e->cgroup[order[i]] && h->version &&
-			fstatat(h->fd, below_mount(e->cgroup[order[i]]), &st, 0) == 0 &&
-			boot_run(&k->boot, ticks, st.st_ino) == run)
-			return true;
+			fstatat(h->fd, below_mount(e->cgroup[order[i]]), &st, 0) == 0)
+			for (uint64_t off = 0; off <= 2 * TICKS_OFF; off++)
+				if (boot_run(&k->boot, ticks + off - TICKS_OFF, st.st_ino) == run)
+					return true;
 	}
 	return false;
 }

@@ -50,6 +50,21 @@ static void arguments_version_0(void **state)
 	assert_true(k.reboot);
 }
 
+/* LXC 5 hands the line to a shell unquoted. */
+static void arguments_name_in_pieces(void **state)
+{
+	char *argv[] = {A("loadcell-hook"), A("my"), A("lxc"), A("stop"), A("box"), A("lxc"),
+		A("start-host"), A("net:/proc/70/fd/9"), NULL};
+	struct hook k = {0};
+
+	clear_variables();
+	setenv("LXC_NAME", "my lxc  stop box", 1);
+	assert_string_equal(hook_arguments(&k, 8, argv), "start-host");
+	assert_string_equal(k.name, "my lxc  stop box");
+	assert_string_equal(k.network_ns, "/proc/70/fd/9");
+	clear_variables();
+}
+
 static void arguments_version_1(void **state)
 {
 	char *argv[] = {A("loadcell-hook"), NULL};
@@ -397,6 +412,7 @@ int main(void)
 {
 	struct CMUnitTest tests[5 + ARRAY_SIZE(trees)] = {
 		cmocka_unit_test(arguments_version_0),
+		cmocka_unit_test(arguments_name_in_pieces),
 		cmocka_unit_test(arguments_version_1),
 		cmocka_unit_test(lxcpath_of_socket),
 		cmocka_unit_test(destroyed),
