@@ -75,6 +75,14 @@ for version in 0 1; do
 	note "version $version: CPU $(witness "$name") ns in the record and in the kernel's file"
 done
 
+# LXC hands such a name to the shell in pieces.
+name="${prefix}my lxc box"
+lxc_new "$name" "${hooks[@]}"
+lxc_start "$name"
+lxc_stop "$name"
+wait_for 10 '[ "$(count start "$name") $(count stop "$name")" = "1 1" ]' ||
+	fail "a name with blanks: $(count start "$name") starts, $(count stop "$name") stops"
+
 # A reboot ends one run and begins another; the instance's own init asks for it.
 name=${prefix}boot
 lxc_new "$name" "${hooks[@]}"

@@ -77,6 +77,7 @@ watch_snapshots 8>&- &
 watcher=$!
 at_exit 'kill $watcher 2>/dev/null'
 wait_for 10 '[ -s "$work/watched" ]' || fail "no snapshot was watched"
+sleep 2 # the step in which a file begins is unknown
 begin=$EPOCHSECONDS
 kernel_cpu >"$work/cpu.begin"
 
