@@ -42,6 +42,7 @@ loadcelld-walk_SRC  := $(wildcard collector/walk-*.c) collector/helper.c
 loadcelld-ledger_SRC := $(wildcard collector/ledger-*.c) collector/helper.c
 loadcell_SRC  := $(wildcard cli/*.c)
 loadcell-hook_SRC := $(wildcard lxc-hooks/*.c)
+loadcell-snmp_SRC := $(wildcard snmp-subagent/*.c)
 
 loadcelld_LIBS       := -lcgroup
 loadcelld-lxc_LIBS   := -llxc
@@ -49,10 +50,11 @@ loadcelld-store_LIBS := -lrrd
 loadcelld-walk_LIBS  :=
 loadcell_LIBS        := -lncursesw -ltinfo
 loadcell-hook_LIBS   :=
+loadcell-snmp_LIBS   := -lnetsnmpagent -lnetsnmp
 LIBS := -linih -ljansson -lz -lm
 
 PROGRAMS := loadcelld loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-ledger loadcell \
-	loadcell-hook
+	loadcell-hook loadcell-snmp
 BIN      := $(PROGRAMS:%=$(B)/bin/%)
 
 all: $(BIN) $(B)/lxc.conf
@@ -112,8 +114,10 @@ check:
 # --- tests -------------------------------------------------------------------------------------
 # A unit test is tests/unit/test_X.c with a main(); it may call anything but another main().
 MAINS     := collector/loadcelld.c collector/lxc-main.c collector/store-main.c \
-	collector/walk-main.c collector/ledger-main.c cli/loadcell.c lxc-hooks/loadcell-hook.c
-PARTS     := $(filter-out $(MAINS),$(wildcard collector/*.c cli/*.c lxc-hooks/*.c))
+	collector/walk-main.c collector/ledger-main.c cli/loadcell.c lxc-hooks/loadcell-hook.c \
+	snmp-subagent/loadcell-snmp.c
+PARTS     := $(filter-out $(MAINS),$(wildcard collector/*.c cli/*.c lxc-hooks/*.c \
+	snmp-subagent/*.c))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 UNIT      := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
@@ -175,7 +179,8 @@ check-generated: $(B)/bin/loadcell
 check-docs:
 	@tests/check-docs
 
-C_FILES := $(wildcard lib/*.[ch] collector/*.[ch] cli/*.[ch] lxc-hooks/*.[ch] tests/*/*.[ch])
+C_FILES := $(wildcard lib/*.[ch] collector/*.[ch] cli/*.[ch] lxc-hooks/*.[ch] \
+	snmp-subagent/*.[ch] tests/*/*.[ch])
 check-format:
 	@tests/check-format $(C_FILES)
 
