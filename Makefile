@@ -175,6 +175,9 @@ check-live: $(BIN) $(UNIT) $(LIVE_BIN)
 check-generated: $(B)/bin/loadcell
 	@$(B)/bin/loadcell metrics --man | diff -u man/loadcell-metrics.7 - || \
 		{ echo 'man/loadcell-metrics.7 differs from the metric table: run make generate'; exit 1; }
+	@LOADCELL_CONFIG=/dev/null $(B)/bin/loadcell mib | diff -u snmp-subagent/LOADCELL-MIB.txt - || \
+		{ echo 'snmp-subagent/LOADCELL-MIB.txt differs from the tables: run make generate'; exit 1; }
+	@tests/check-mib snmp-subagent/LOADCELL-MIB.txt
 
 check-docs:
 	@tests/check-docs
@@ -190,6 +193,8 @@ format:
 generate: $(B)/bin/loadcell
 	$(B)/bin/loadcell metrics --man >$(B)/loadcell-metrics.7
 	mv $(B)/loadcell-metrics.7 man/loadcell-metrics.7
+	LOADCELL_CONFIG=/dev/null $(B)/bin/loadcell mib >$(B)/LOADCELL-MIB.txt
+	mv $(B)/LOADCELL-MIB.txt snmp-subagent/LOADCELL-MIB.txt
 
 # --- more tests, not part of `make check` --------------------------------------------------------
 FUZZ_SECONDS ?= 60
@@ -257,7 +262,7 @@ clean:
 #: make check-live   tests with real LXC instances (root); LIVE=tests/live/X.sh for one
 #: make check-format check-generated check-docs check-asan check-clang
 #: make format       reformat the C files
-#: make generate     write man/loadcell-metrics.7 from the metric table
+#: make generate     write man/loadcell-metrics.7 and LOADCELL-MIB.txt from the metric table
 #: make fuzz         FUZZ_SECONDS=60 for each parser
 #: make soak         (root) SOAK_SECONDS=360 under ASan, UBSan and valgrind, instances come and go
 #: make bench        what a cycle costs
