@@ -131,9 +131,9 @@ static char *describe(const struct smi_column *c)
 		return format_string("Whether there is no such limit. %s", m->help);
 	smi_whole(m, whole);
 	return format_string("%s%s%s (%s)", m->help,
-		whole[0]                     ? " The host's total where there is none."
-		: m->kind == KIND_LIMIT      ? " Absent where there is none."
-					     : "",
+		whole[0]                ? " The host's total where there is none."
+		: m->kind == KIND_LIMIT ? " Absent where there is none."
+					: "",
 		c->arc > SMI_ARC_BYTES ? " Exact, for managers that know 64 bits." : "", m->name);
 }
 

@@ -157,8 +157,8 @@ static int on_lost(int major, int minor, void *session, void *data)
  */
 static int on_log(int major, int minor, void *message, void *data)
 {
-	static const char *const noise[] = {"registering pdu failed: 263", "AgentX master",
-		"NET-SNMP version"};
+	static const char *const noise[] = {
+		"registering pdu failed: 263", "AgentX master", "NET-SNMP version"};
 	const struct snmp_log_message *m = message;
 	struct agent *a = data;
 
@@ -185,8 +185,8 @@ int agent_init(struct agent *a, const char *socket, struct source *source)
 	set(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_ROLE, 1);
 	set(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_NO_CONNECTION_WARNINGS, 1);
 	netsnmp_ds_set_string(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_X_SOCKET, socket);
-	netsnmp_ds_set_int(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_AGENTX_PING_INTERVAL,
-		PING_INTERVAL);
+	netsnmp_ds_set_int(
+		NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_AGENTX_PING_INTERVAL, PING_INTERVAL);
 	netsnmp_ds_set_int(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_TIMEOUT, PATIENCE);
 	netsnmp_ds_set_int(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_RETRIES, 0);
 	snmp_disable_log();

@@ -38,8 +38,7 @@ static bool get_metric(const struct mib_place *p, const struct mib_key *key,
 	const struct smi_column *smi = c->data;
 	const struct metric *m = smi->metric;
 	struct value v = snapshot_value(p->view->snapshot, m->scope, key->row, m->id);
-	struct value whole =
-		v.state == VALUE_UNLIMITED ? view_whole(p->view, m) : value_absent();
+	struct value whole = v.state == VALUE_UNLIMITED ? view_whole(p->view, m) : value_absent();
 
 	return smi_number(smi, v, whole, &ret->number);
 }
@@ -184,8 +183,7 @@ static bool get_run_metric(const struct mib_place *p, const struct mib_key *key,
 	const struct mib_column *c, struct mib_value *ret)
 {
 	const struct smi_column *smi = c->data;
-	const json_t *values =
-		json_object_get(p->view->source->runs.lines[key->row], "metrics");
+	const json_t *values = json_object_get(p->view->source->runs.lines[key->row], "metrics");
 	struct value v = metric_from_json(
 		smi->metric, json_object_get(values, smi->metric->name), SCALE_BASE);
 

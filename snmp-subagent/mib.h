@@ -28,9 +28,9 @@ struct mib_place {
 };
 
 struct mib_value {
-	uint64_t number;   /* also of SMI_INTEGER, which is never negative here */
-	const void *bytes; /* SMI_TEXT, SMI_OCTETS; SMI_OID: subids */
-	size_t len;        /* in bytes */
+	uint64_t number;               /* also of SMI_INTEGER, which is never negative here */
+	const void *bytes;             /* SMI_TEXT, SMI_OCTETS; SMI_OID: subids */
+	size_t len;                    /* in bytes */
 	char buffer[SMI_TEXT_MAX + 1]; /* for what has to be made */
 };
 

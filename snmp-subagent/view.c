@@ -251,7 +251,7 @@ void source_tick(struct source *s, uint64_t now)
 	if (s->problem.text[0])
 		complain(&s->complaint, "%s", s->problem.text);
 	else
-		complaint_over(&s->complaint, "there is new data");
+		complaint_over(&s->complaint, "%s is good again", s->path);
 }
 
 int source_init(struct source *s, const struct config *config)

@@ -121,8 +121,8 @@ static bool get_memory(const struct mib_place *p, const struct mib_key *key, uns
 	return column == VM_MEM_UNIT || value_is_number(v);
 }
 
-static bool get_vm(const struct mib_place *p, const struct mib_key *key,
-	const struct mib_column *c, struct mib_value *ret)
+static bool get_vm(const struct mib_place *p, const struct mib_key *key, const struct mib_column *c,
+	struct mib_value *ret)
 {
 	struct snapshot_row row;
 	struct value v;
