@@ -185,8 +185,6 @@ int agent_init(struct agent *a, const char *socket, struct source *source)
 	set(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_ROLE, 1);
 	set(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_NO_CONNECTION_WARNINGS, 1);
 	netsnmp_ds_set_string(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_X_SOCKET, socket);
-	netsnmp_ds_set_int(
-		NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_AGENTX_PING_INTERVAL, PING_INTERVAL);
 	netsnmp_ds_set_int(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_TIMEOUT, PATIENCE);
 	netsnmp_ds_set_int(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_RETRIES, 0);
 	snmp_disable_log();
@@ -194,6 +192,9 @@ int agent_init(struct agent *a, const char *socket, struct source *source)
 	snmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_LOGGING, on_log, a);
 	if (init_agent(NAME) != 0)
 		return -EIO;
+	/* init_agent() has set it to 15. */
+	netsnmp_ds_set_int(
+		NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_AGENTX_PING_INTERVAL, PING_INTERVAL);
 	snmp_register_callback(
 		SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_START, on_connected, a);
 	snmp_register_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_STOP, on_lost, a);
@@ -208,8 +209,13 @@ void agent_start(struct agent *a)
 
 void agent_stop(struct agent *a)
 {
+	/* Else net-snmp frees their argument. */
+	snmp_unregister_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_LOGGING, on_log, a, 1);
+	snmp_unregister_callback(
+		SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_START, on_connected, a, 1);
+	snmp_unregister_callback(
+		SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_STOP, on_lost, a, 1);
 	snmp_shutdown(NAME);
-	shutdown_agent();
 }
 
 void agent_tick(struct agent *a)

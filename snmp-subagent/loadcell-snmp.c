@@ -101,6 +101,8 @@ static int serve(const struct config *config, struct error *err)
 		}
 		agent_wait(&agent, (int)((next - now) / 1000000) + 1);
 	}
+	agent_unregister(subtree[1]);
+	agent_unregister(subtree[0]);
 	agent_stop(&agent);
 	source_free(&source);
 	return 0;
