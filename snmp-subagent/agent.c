@@ -157,8 +157,8 @@ static int on_lost(int major, int minor, void *session, void *data)
  */
 static int on_log(int major, int minor, void *message, void *data)
 {
-	static const char *const noise[] = {
-		"registering pdu failed: 263", "AgentX master", "NET-SNMP version"};
+	static const char *const noise[] = {"registering pdu failed: 263", "AgentX master",
+		"NET-SNMP version", "lock in _callback_lock", "netsnmp_assert lock_holded"};
 	const struct snmp_log_message *m = message;
 	struct agent *a = data;
 
