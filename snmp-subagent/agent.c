@@ -26,7 +26,7 @@ struct agent_subtree {
 	struct agent *agent;
 	const struct mib_tree *tree;
 	uint32_t instance;
-	netsnmp_handler_registration *registration;
+	char *context; /* NULL: the default one */
 };
 
 /* --- requests --------------------------------------------------------------------------------- */
@@ -101,34 +101,43 @@ static int handle(netsnmp_mib_handler *handler, netsnmp_handler_registration *re
 	return SNMP_ERR_NOERROR;
 }
 
+static void subtree_free(struct agent_subtree *t)
+{
+	if (t)
+		free(t->context);
+	free(t);
+}
+DEFINE_CLEANUP(struct agent_subtree *, subtree_free)
+
 int agent_register(struct agent *a, const struct mib_tree *tree, const char *context,
 	uint32_t instance, struct agent_subtree **ret)
 {
-	struct agent_subtree *t = calloc(1, sizeof(*t));
+	_cleanup_(subtree_free) struct agent_subtree *t = calloc(1, sizeof(*t));
+	netsnmp_handler_registration *r = netsnmp_create_handler_registration(
+		NAME, handle, tree->root, tree->len, HANDLER_CAN_RONLY);
 
-	if (!t)
-		return -ENOMEM;
-	*t = (struct agent_subtree){.agent = a, .tree = tree, .instance = instance};
-	t->registration = netsnmp_create_handler_registration(
-		context ? context : NAME, handle, tree->root, tree->len, HANDLER_CAN_RONLY);
-	if (!t->registration || (context && !(t->registration->contextName = strdup(context)))) {
-		netsnmp_handler_registration_free(t->registration);
-		free(t);
+	if (t)
+		*t = (struct agent_subtree){.agent = a, .tree = tree, .instance = instance};
+	if (!t || !r ||
+		(context &&
+			(!(t->context = strdup(context)) || !(r->contextName = strdup(context))))) {
+		netsnmp_handler_registration_free(r);
 		return -ENOMEM;
 	}
-	t->registration->handler->myvoid = t;
-	if (netsnmp_register_handler(t->registration) != MIB_REGISTERED_OK) {
-		free(t); /* net-snmp has freed the registration */
+	r->handler->myvoid = t;
+	if (netsnmp_register_handler(r) != MIB_REGISTERED_OK) /* which has freed it */
 		return -EEXIST;
-	}
-	*ret = t;
+	*ret = TAKE_PTR(t);
 	return 0;
 }
 
+/* Not by netsnmp_unregister_handler(), which goes on to use the name of the context after it has
+ * freed it with the registration. */
 void agent_unregister(struct agent_subtree *t)
 {
-	netsnmp_unregister_handler(t->registration);
-	free(t);
+	unregister_mib_context((oid *)(uintptr_t)t->tree->root, t->tree->len, DEFAULT_MIB_PRIORITY,
+		0, 0, t->context);
+	subtree_free(t);
 }
 
 /* --- the connection --------------------------------------------------------------------------- */
