@@ -115,6 +115,7 @@ int agent_register(struct agent *a, const struct mib_tree *tree, const char *con
 	_cleanup_(subtree_free) struct agent_subtree *t = calloc(1, sizeof(*t));
 	netsnmp_handler_registration *r = netsnmp_create_handler_registration(
 		NAME, handle, tree->root, tree->len, HANDLER_CAN_RONLY);
+	int result;
 
 	if (t)
 		*t = (struct agent_subtree){.agent = a, .tree = tree, .instance = instance};
@@ -125,7 +126,10 @@ int agent_register(struct agent *a, const struct mib_tree *tree, const char *con
 		return -ENOMEM;
 	}
 	r->handler->myvoid = t;
-	if (netsnmp_register_handler(r) != MIB_REGISTERED_OK) /* which has freed it */
+	a->new_context = context != NULL;
+	result = netsnmp_register_handler(r);
+	a->new_context = false;
+	if (result != MIB_REGISTERED_OK) /* which has freed it */
 		return -EEXIST;
 	*ret = TAKE_PTR(t);
 	return 0;
@@ -161,21 +165,28 @@ static int on_lost(int major, int minor, void *session, void *data)
 }
 
 /*
- * What agent_tick() says better, and a complaint that comes with each new context though all of it
- * gets registered (263: a duplicate).
+ * Without what agent_tick() says better. Each new context makes net-snmp register three nodes of
+ * its own again and complain that they are there (263: a duplicate). Else that is worth a line.
  */
 static int on_log(int major, int minor, void *message, void *data)
 {
-	static const char *const noise[] = {"registering pdu failed: 263", "AgentX master",
-		"NET-SNMP version", "lock in _callback_lock", "netsnmp_assert lock_holded"};
+	static const char refused[] = "registering pdu failed";
+	static const char *const noise[] = {"AgentX master", "NET-SNMP version",
+		"lock in _callback_lock", "netsnmp_assert lock_holded"};
 	const struct snmp_log_message *m = message;
 	struct agent *a = data;
 
 	for (size_t i = 0; i < ARRAY_SIZE(noise); i++)
 		if (strncmp(m->msg, noise[i], strlen(noise[i])) == 0)
 			return SNMPERR_SUCCESS;
-	if (m->priority <= LOG_WARNING)
+	if (strncmp(m->msg, refused, strlen(refused)) == 0) {
+		if (!a->new_context)
+			complain(&a->library,
+				"snmpd refuses these objects: another subagent has registered "
+				"them, perhaps a second " NAME);
+	} else if (m->priority <= LOG_WARNING) {
 		complain(&a->library, "net-snmp: %.*s", (int)strcspn(m->msg, "\n"), m->msg);
+	}
 	return SNMPERR_SUCCESS;
 }
 
