@@ -42,6 +42,7 @@ loadcelld-walk_SRC  := $(wildcard collector/walk-*.c) collector/helper.c
 loadcelld-ledger_SRC := $(wildcard collector/ledger-*.c) collector/helper.c
 loadcell_SRC  := $(wildcard cli/*.c)
 loadcell-hook_SRC := $(wildcard lxc-hooks/*.c)
+loadcell-snmp_SRC := $(wildcard snmp-subagent/*.c)
 
 loadcelld_LIBS       := -lcgroup
 loadcelld-lxc_LIBS   := -llxc
@@ -49,10 +50,11 @@ loadcelld-store_LIBS := -lrrd
 loadcelld-walk_LIBS  :=
 loadcell_LIBS        := -lncursesw -ltinfo
 loadcell-hook_LIBS   :=
+loadcell-snmp_LIBS   := -lnetsnmpagent -lnetsnmp
 LIBS := -linih -ljansson -lz -lm
 
 PROGRAMS := loadcelld loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-ledger loadcell \
-	loadcell-hook
+	loadcell-hook loadcell-snmp
 BIN      := $(PROGRAMS:%=$(B)/bin/%)
 
 all: $(BIN) $(B)/lxc.conf
@@ -112,8 +114,10 @@ check:
 # --- tests -------------------------------------------------------------------------------------
 # A unit test is tests/unit/test_X.c with a main(); it may call anything but another main().
 MAINS     := collector/loadcelld.c collector/lxc-main.c collector/store-main.c \
-	collector/walk-main.c collector/ledger-main.c cli/loadcell.c lxc-hooks/loadcell-hook.c
-PARTS     := $(filter-out $(MAINS),$(wildcard collector/*.c cli/*.c lxc-hooks/*.c))
+	collector/walk-main.c collector/ledger-main.c cli/loadcell.c lxc-hooks/loadcell-hook.c \
+	snmp-subagent/loadcell-snmp.c
+PARTS     := $(filter-out $(MAINS),$(wildcard collector/*.c cli/*.c lxc-hooks/*.c \
+	snmp-subagent/*.c))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 UNIT      := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
@@ -171,11 +175,15 @@ check-live: $(BIN) $(UNIT) $(LIVE_BIN)
 check-generated: $(B)/bin/loadcell
 	@$(B)/bin/loadcell metrics --man | diff -u man/loadcell-metrics.7 - || \
 		{ echo 'man/loadcell-metrics.7 differs from the metric table: run make generate'; exit 1; }
+	@LOADCELL_CONFIG=/dev/null $(B)/bin/loadcell mib | diff -u snmp-subagent/LOADCELL-MIB.txt - || \
+		{ echo 'snmp-subagent/LOADCELL-MIB.txt differs from the tables: run make generate'; exit 1; }
+	@tests/check-mib snmp-subagent/LOADCELL-MIB.txt
 
 check-docs:
 	@tests/check-docs
 
-C_FILES := $(wildcard lib/*.[ch] collector/*.[ch] cli/*.[ch] lxc-hooks/*.[ch] tests/*/*.[ch])
+C_FILES := $(wildcard lib/*.[ch] collector/*.[ch] cli/*.[ch] lxc-hooks/*.[ch] \
+	snmp-subagent/*.[ch] tests/*/*.[ch])
 check-format:
 	@tests/check-format $(C_FILES)
 
@@ -185,6 +193,8 @@ format:
 generate: $(B)/bin/loadcell
 	$(B)/bin/loadcell metrics --man >$(B)/loadcell-metrics.7
 	mv $(B)/loadcell-metrics.7 man/loadcell-metrics.7
+	LOADCELL_CONFIG=/dev/null $(B)/bin/loadcell mib >$(B)/LOADCELL-MIB.txt
+	mv $(B)/LOADCELL-MIB.txt snmp-subagent/LOADCELL-MIB.txt
 
 # --- more tests, not part of `make check` --------------------------------------------------------
 FUZZ_SECONDS ?= 60
@@ -204,6 +214,7 @@ soak-programs: $(BIN) $(SOAK)
 
 bench: $(BIN) $(BENCH)
 	@tests/bench/run $(B)
+	@tests/bench/snmp $(B)
 
 analyze:
 	@mkdir -p $(B)
@@ -214,19 +225,22 @@ analyze:
 SYSCONF := $(DESTDIR)/etc/loadcell
 UNITS   := $(DESTDIR)$(PREFIX)/lib/systemd/system
 MAN     := $(DESTDIR)$(PREFIX)/share/man
+MIBS    := $(DESTDIR)$(PREFIX)/share/snmp/mibs
 HELPERS := loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-ledger loadcell-hook
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(SYSCONF) \
-		$(DESTDIR)$(SHARE) \
+		$(DESTDIR)$(SHARE) $(MIBS) \
 		$(UNITS) $(DESTDIR)$(PREFIX)/lib/sysusers.d $(foreach s,1 5 7 8,$(MAN)/man$(s))
 	install $(B)/bin/loadcell $(DESTDIR)$(PREFIX)/bin
-	install $(B)/bin/loadcelld $(DESTDIR)$(PREFIX)/sbin
+	install $(B)/bin/loadcelld $(B)/bin/loadcell-snmp $(DESTDIR)$(PREFIX)/sbin
 	install $(HELPERS:%=$(B)/bin/%) $(DESTDIR)$(LIBEXEC)
 	test -e $(SYSCONF)/loadcell.conf || install -m 644 etc/loadcell.conf $(SYSCONF)
 	sed 's,/usr/libexec/loadcell,$(LIBEXEC),; s,/usr/share/loadcell,$(SHARE),' \
 		lxc-hooks/lxc.conf >$(DESTDIR)$(SHARE)/lxc.conf
-	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' etc/loadcelld.service >$(UNITS)/loadcelld.service
+	for u in loadcelld loadcell-snmp; do \
+		sed 's,/usr/sbin/,$(PREFIX)/sbin/,' etc/$$u.service >$(UNITS)/$$u.service || exit 1; done
+	install -m 644 snmp-subagent/LOADCELL-MIB.txt $(MIBS)
 	install -m 644 etc/loadcell.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf
 	for s in 1 5 7 8; do install -m 644 man/*.$$s $(MAN)/man$$s || exit 1; done
 
@@ -235,7 +249,8 @@ install: all
 # says needs no program.
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/loadcell $(DESTDIR)$(PREFIX)/sbin/loadcelld \
-		$(HELPERS:%=$(DESTDIR)$(LIBEXEC)/%) $(UNITS)/loadcelld.service \
+		$(DESTDIR)$(PREFIX)/sbin/loadcell-snmp $(MIBS)/LOADCELL-MIB.txt \
+		$(HELPERS:%=$(DESTDIR)$(LIBEXEC)/%) $(UNITS)/loadcelld.service $(UNITS)/loadcell-snmp.service \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf \
 		$(foreach f,$(wildcard man/*.[1578]),$(MAN)/man$(subst .,,$(suffix $f))/$(notdir $f))
 
@@ -252,7 +267,7 @@ clean:
 #: make check-live   tests with real LXC instances (root); LIVE=tests/live/X.sh for one
 #: make check-format check-generated check-docs check-asan check-clang
 #: make format       reformat the C files
-#: make generate     write man/loadcell-metrics.7 from the metric table
+#: make generate     write man/loadcell-metrics.7 and LOADCELL-MIB.txt from the metric table
 #: make fuzz         FUZZ_SECONDS=60 for each parser
 #: make soak         (root) SOAK_SECONDS=360 under ASan, UBSan and valgrind, instances come and go
 #: make bench        what a cycle costs

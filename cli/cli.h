@@ -173,3 +173,4 @@ int events_main(struct cli *cli, int argc, char **argv);
 int metrics_main(struct cli *cli, int argc, char **argv);
 int status_main(struct cli *cli, int argc, char **argv);
 int hooks_main(struct cli *cli, int argc, char **argv);
+int mib_main(struct cli *cli, int argc, char **argv);

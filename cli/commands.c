@@ -25,6 +25,7 @@ static const struct command commands[] = {
 	{"status", status_main, "whether the collector is well", "[--json]"},
 	{"hooks", hooks_main, "puts LXC's hooks in place, and shows which containers have them",
 		"install|remove|status [--json] [--directory DIR] [--file FILE]"},
+	{"mib", mib_main, "prints LOADCELL-MIB, what loadcell-snmp tells", "[--arc OID]"},
 };
 
 static void put_usage(const struct cli *cli, FILE *out)

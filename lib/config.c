@@ -161,7 +161,7 @@ static bool is_pattern(const char *value)
 }
 
 /* Sub-identifiers are 32 bits; X.660 allows 0 to 2 as the first, then 0 to 39 below 0 and 1. */
-static bool is_arc(const char *value)
+bool config_is_arc(const char *value)
 {
 	uint64_t subid, first = 0;
 	size_t n = 0;
@@ -240,7 +240,7 @@ static const struct option options[] = {
 		"5000", "a number from 1 to 100000"},
 	{STRING(agentx, is_agentx, PATH_LEN_MAX),
 		"/var/agentx/master", "an absolute path or tcp:HOST:PORT"},
-	{STRING(snmp_arc, is_arc, 0),
+	{STRING(snmp_arc, config_is_arc, 0),
 		"1.3.6.1.4.1.8072.9999.9999", "a numeric object identifier"},
 	{NUMBER("snmp_contexts", snmp_contexts, count), 0, 100000, NULL,
 		"1000", "a number from 0 to 100000"},

@@ -67,6 +67,9 @@ uint64_t config_stale_after_ns(const struct config *c, uint64_t interval_ns);
 char *config_run_path(const struct config *c, const char *name);
 char *config_data_path(const struct config *c, const char *name);
 
+/* A numeric object identifier, as snmp_arc. */
+bool config_is_arc(const char *text);
+
 /* The values' units, for reuse by arguments: "60s" "5m" "1h" "1d" "2y" "250ms"; "16M"; "1 %". */
 int parse_duration(const char *text, uint64_t *ret_ns);
 int parse_size(const char *text, uint64_t *ret_bytes);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <getopt.h>
+#include <signal.h>
+#include <string.h>
+
+#include "agent.h"
+#include "mibs.h"
+
+#define TICK_NS NSEC_PER_SEC
+
+static const char usage[] =
+	"Usage: loadcell-snmp [-c FILE] [--check-config]\n"
+	"The AgentX subagent of loadcell: tells over SNMP what the collector has measured.\n\n"
+	"  -c, --config FILE   read this configuration, not " CONFIG_PATH_DEFAULT "\n"
+	"      --check-config  say whether the configuration is good, then end\n"
+	"      --version       print the version\n"
+	"  -h, --help          print this help\n";
+
+/* Returns -1 to go on, else the exit status. */
+static int parse_options(int argc, char **argv, const char **config, bool *check)
+{
+	enum {
+		CHECK = 1000,
+		VERSION_OPTION
+	};
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"check-config", no_argument, NULL, CHECK},
+		{"version", no_argument, NULL, VERSION_OPTION},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+		if (c == 'c')
+			*config = optarg;
+		else if (c == CHECK)
+			*check = true;
+		else if (c == VERSION_OPTION)
+			return puts("loadcell-snmp " VERSION) < 0;
+		else if (c == 'h')
+			return fputs(usage, stdout) < 0;
+		else
+			return fputs(usage, stderr), 2;
+	}
+	if (optind == argc)
+		return -1;
+	fprintf(stderr, "loadcell-snmp: unexpected argument \"%s\"\n%s", argv[optind], usage);
+	return 2;
+}
+
+/*
+ * A handler has no other way to tell. Not a signalfd: net-snmp can block in connect(2) to a snmpd
+ * that hangs, and only a signal ends that.
+ */
+static volatile sig_atomic_t ended;
+
+static void on_signal(int number)
+{
+	ended = 1;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction end = {.sa_handler = on_signal}; /* no SA_RESTART */
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	sigaction(SIGTERM, &end, NULL);
+	sigaction(SIGINT, &end, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+}
+
+static int serve(const struct config *config, struct error *err)
+{
+	_cleanup_(loadcell_mib_free) struct loadcell_mib *mib = NULL;
+	struct agent_subtree *subtree[2];
+	struct source source;
+	struct agent agent;
+	uint64_t next = 0;
+
+	if (loadcell_mib_new(config->snmp_arc, &mib) < 0 || source_init(&source, config) < 0)
+		return error_set(err, -ENOMEM, "not enough memory");
+	if (agent_init(&agent, config->agentx, &source) < 0 ||
+		agent_register(&agent, loadcell_mib_tree(mib), NULL, 0, &subtree[0]) < 0 ||
+		agent_register(&agent, &vm_mib_tree, NULL, 0, &subtree[1]) < 0) {
+		source_free(&source);
+		return error_set(err, -EIO, "net-snmp could not be initialised");
+	}
+	while (!ended) {
+		uint64_t now = now_ns(CLOCK_MONOTONIC);
+
+		if (now >= next) {
+			source_tick(&source, now);
+			/* The first connection comes when there is something to tell. */
+			if (!next)
+				agent_start(&agent);
+			agent_tick(&agent);
+			next = now + TICK_NS;
+			continue;
+		}
+		agent_wait(&agent, (int)((next - now) / 1000000) + 1);
+	}
+	agent_unregister(subtree[1]);
+	agent_unregister(subtree[0]);
+	agent_stop(&agent);
+	source_free(&source);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_(config_free) struct config *config = NULL;
+	const char *path = NULL;
+	struct error err = {0};
+	bool check = false;
+	int r = parse_options(argc, argv, &path, &check);
+
+	if (r >= 0)
+		return r;
+	path = config_path(path);
+	if (config_load(path, &config, &err) < 0) {
+		log_error("%s", err.text);
+		return 2;
+	}
+	if (check)
+		return printf("\"%s\" is good\n", path) < 0;
+	catch_signals();
+	r = serve(config, &err);
+	if (r < 0)
+		log_error("%s", err.text);
+	return r < 0;
+}
