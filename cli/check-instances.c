@@ -176,7 +176,7 @@ void check_filesystems(struct checkup *c)
 		report(c, state, "%s uses %u %% %s", fs.text[TEXT_NAME],
 			share(used.number, size.number), kinds[k].what);
 		advise(c,
-			"make room in %s, or move instances: du -x %s | sort -n; loadcell list "
+			"make room in %s, or move instances: du -xd1 %s; loadcell list "
 			"--sort disk",
 			fs.text[TEXT_NAME], fs.text[TEXT_NAME]);
 	}

@@ -10,7 +10,7 @@
 /*
  * loadcell.conf: key = value lines, '#' and ';' comments, no sections. Each program takes -c FILE
  * or LOADCELL_CONFIG and finds all paths here. An unknown key, a bad value and a key given twice
- * (lxcpath and pattern may repeat) are errors that name file and line.
+ * (lxcpath, pattern and check may repeat) are errors that name file and line.
  */
 #define CONFIG_PATH_DEFAULT "/etc/loadcell/loadcell.conf"
 #define CONFIG_LXCPATH_MAX  64
