@@ -58,13 +58,15 @@ void check_nofile(struct checkup *c)
 		report(c, CHECK_NOT_APPLICABLE, "no instance runs");
 	}
 	if (over > 1)
-		report(c, state, "%zu more are over the threshold", over - 1);
+		report(c, state, "%zu more over the threshold", over - 1);
 	if (state >= CHECK_WARNING)
 		advise(c,
 			"LimitNOFILE= of its service, or lxc.prlimit.nofile = %" PRIu64
 			" in the instance's configuration and a restart; at once: prlimit --pid %d "
-			"--nofile=%" PRIu64,
-			twice(worst->files_limit), worst->pid, twice(worst->files_limit));
+			"--nofile=%" PRIu64 "%s",
+			twice(worst->files_limit), worst->pid, twice(worst->files_limit),
+			/* The soft one alone, where the hard one is high enough. */
+			worst->files_hard >= twice(worst->files_limit) ? ":" : "");
 	mind_the_rest(c, s, true);
 }
 

@@ -225,6 +225,7 @@ static int read_process(struct scan *s, int dirfd, const struct places *places, 
 		s->init[p->row] = (size_t)(p - s->list) + 1;
 	if (read_file_at(dirfd, "limits", buf, FILE_MAX) < 0 ||
 		read_number(buf, "Max open files", 0, &p->files_limit) < 0 ||
+		read_number(buf, "Max open files", 1, &p->files_hard) < 0 ||
 		read_number(buf, "Max processes", 0, &p->threads_limit) < 0)
 		p->files_limit = p->threads_limit = UINT64_MAX;
 	p->user_ns = read_user_ns(dirfd);

@@ -90,7 +90,7 @@ struct process {
 	uid_t owner;      /* that its inotify instances are charged to */
 	uint64_t user_ns; /* inode; 0: may not be seen */
 	uint64_t threads, files, inotify, watches;
-	uint64_t files_limit, threads_limit; /* UINT64_MAX: unlimited */
+	uint64_t files_limit, files_hard, threads_limit; /* UINT64_MAX: unlimited */
 	size_t row;                          /* of its instance; SIZE_MAX: none */
 };
 

@@ -10,7 +10,8 @@ check_one() { loadcell check --only "$1" | sed -n 2p; return "${PIPESTATUS[0]}";
 # is ID STATUS PATTERN: what the check says by now.
 is()
 {
-	wait_for "${4:-10}" 'check_one "$1" >"$work/line"; [ $? = "$2" ] && grep -Eq "$3" "$work/line"' ||
+	id=$1 status=$2 pattern=$3
+	wait_for "${4:-10}" 'check_one "$id" >"$work/line"; [ $? = "$status" ] && grep -Eq "$pattern" "$work/line"' ||
 		fail "$1: not status $2 and '$3' but: $(cat "$work/line")"
 	echo "$(cut -c1-110 "$work/line")"
 }
@@ -27,15 +28,16 @@ loadcell check --only threads-max | head -n 1 | grep -Eq '\|threads-max=[0-9]+;[
 # --- instances ---------------------------------------------------------------------------------
 
 lxc_new "$bare"
-lxc_new "$web" "$(limits memory=64M cpu=0.5 pids=20)" "lxc.prlimit.nofile = 24" \
+lxc_new "$web" "$(limits memory=64M cpu=0.5 pids=20)" "lxc.prlimit.nofile = 64:1024" \
 	"lxc.hook.start-host = $B/bin/loadcell-hook -c $conf" "lxc.hook.stop = $B/bin/loadcell-hook -c $conf"
-# Twenty of its 24 files, and 17 of its 20 tasks.
-lxc_load "$web" 'for i in 3 4 5 6 7 8 9; do eval "exec $i</dev/null"; done
-i=0; while [ $i -lt 14 ]; do sleep 1000 & i=$((i + 1)); done; sleep 1000'
+# 17 of its 20 tasks, and later 57 of its 64 files.
+lxc_load "$web" 'i=0; while [ $i -lt 14 ]; do sleep 1000 & i=$((i + 1)); done
+while [ ! -e /go ]; do sleep 1; done
+for i in $(seq 10 62); do eval "exec $i</dev/null"; done; sleep 1000'
 lxc_start "$web"
 lxc_start "$bare"
 is hooks 1 "1 of 2 containers without loadcell's hooks: $bare;"
-collector_start
+collector_start "stale_after = 3s"
 is collector 0 '^OK collector: it runs, and its sample is fresh'
 is cycles 0 '^OK'
 for what in memory pids cpu; do
@@ -48,8 +50,30 @@ loadcell check --only pids-near | grep -q "lxc-cgroup -n $web pids.max" || fail 
 
 # --- open files --------------------------------------------------------------------------------
 
-is nofile 0 "^OK nofile: process [0-9]+ of $web has [0-9]+ of its 24 files open"
-lxc_run "$web" sh -c 'for i in 10 11 12 13 14 15 16 17 18 19 20 21; do eval "exec $i</dev/null"; done; sleep 1000' &
-at_exit "kill $! 2>/dev/null"
-is nofile 1 "^(WARNING|CRITICAL) nofile: process [0-9]+ of $web has 2[0-4] of its 24 files open" ||
-	fail "nofile"
+is nofile 0 "^OK nofile: process [0-9]+ of $web has [0-9]+ of its 64 files open"
+touch "$lxcpath/$web/rootfs/go"
+is nofile 1 "^WARNING nofile: process [0-9]+ of $web has 5[0-9] of its 64 files open \\(8[0-9] %\\)"
+until grep -q '^OK' "$work/line"; do # the remedy, as it is told, for both processes
+	eval "$(sed 's/.*at once: //' "$work/line")" || fail "no remedy: $(cat "$work/line")"
+	remedies=$((${remedies:-0} + 1))
+	[ $remedies -lt 5 ] || fail "no end of remedies: $(cat "$work/line")"
+	check_one nofile >"$work/line"
+done
+is nofile 0 '^OK nofile'
+
+# --- a user, a collector that hangs, one that is gone ------------------------------------------
+
+cp "$B/bin/loadcell" "$work/loadcell"
+chmod 755 "$work/loadcell"
+line=$(setpriv --reuid 65534 --regid 65534 --clear-groups "$work/loadcell" check --only collector,threads-max)
+[ $? = 3 ] || fail "a plain user is told: $line"
+grep -q '^UNKNOWN collector: ' <<<"$line" && grep -q '^OK threads-max: ' <<<"$line" ||
+	fail "a plain user is told: $line"
+grep '^UNKNOWN' <<<"$line" | tail -n 1
+kill -STOP "$collector"
+is collector 2 '^CRITICAL collector: the collector does not answer: .* its sample is [0-9]+s old' 20
+kill -CONT "$collector"
+is collector 0 '^OK'
+collector_stop
+is collector 2 '^CRITICAL collector: the collector does not run'
+is cycles 3 'the collector has no fresh sample'

@@ -445,7 +445,7 @@ static void test_process_limits(void **state)
 	expect(w, "nofile", 2,
 		"CRITICAL nofile: process 110 of web01 has 19 of its 20 files open (95 %); "
 		"LimitNOFILE= of its service, or lxc.prlimit.nofile = 64 in the instance's "
-		"configuration and a restart; at once: prlimit --pid 110 --nofile=64",
+		"configuration and a restart; at once: prlimit --pid 110 --nofile=64:",
 		"19;16;19;0;20");
 	/* 44 and the sandbox's 5, of init's 50. */
 	expect(w, "nproc", 2,
