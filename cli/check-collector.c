@@ -98,9 +98,8 @@ void check_cycles(struct checkup *c)
 	all = count(c, METRIC_COLLECTOR_CYCLES) + missed;
 	last = count(c, METRIC_COLLECTOR_CYCLE_TIME);
 	interval = c->view.info->interval_ns;
-	state = judge_share(c, missed, all);
-	report(c, state, "%" PRIu64 " of %" PRIu64 " cycles missed", missed, all);
-	figure_share(c, missed, all);
+	state = report_share(
+		c, missed, all, "%" PRIu64 " of %" PRIu64 " cycles missed", missed, all);
 	if (last > interval / 2)
 		state = CHECK_WARNING;
 	report(c, state, "the last one took %s of %s", cell_duration(last).text,
@@ -193,9 +192,8 @@ void check_spool(struct checkup *c)
 		return;
 	}
 	records = records > running ? records - running : 0;
-	state = judge_share(c, records, SPOOL_MAX);
-	report(c, state, "%" PRIu64 " of at most %d records wait", records, SPOOL_MAX);
-	figure_share(c, records, SPOOL_MAX);
+	state = report_share(c, records, SPOOL_MAX, "%" PRIu64 " of at most %d records wait",
+		records, SPOOL_MAX);
 	if (state != CHECK_OK)
 		advise(c, "start the collector: systemctl restart loadcelld; when it runs: df %s",
 			c->cli->config->data_dir);

@@ -76,8 +76,7 @@ struct value host_value(const struct checkup *c, unsigned int id)
 	return v;
 }
 
-/* --- ceilings ----------------------------------------------------------------------------------
- */
+/* --- ceilings ---------------------------------------------------------------------------- */
 
 struct ceiling {
 	unsigned int used, limit;
@@ -92,12 +91,12 @@ const struct ceiling ceiling_threads = {METRIC_HOST_TASKS, METRIC_HOST_TASKS_LIM
 const struct ceiling ceiling_pids = {
 	METRIC_HOST_TASKS, METRIC_HOST_PIDS_LIMIT, 0, "pids are used", "kernel.pid_max", 4 << 20};
 const struct ceiling ceiling_maps = {METRIC_HOST_MAP_COUNT, METRIC_HOST_MAP_COUNT_LIMIT, 0,
-	"memory maps are used by the process that has the most", "vm.max_map_count", INT32_MAX};
+	"memory maps are used by one process", "vm.max_map_count", INT32_MAX};
 const struct ceiling ceiling_files = {METRIC_HOST_OPEN_FILES, METRIC_HOST_OPEN_FILES_LIMIT, 0,
 	"files are open", "fs.file-max", INT64_MAX};
 /* Their ids have 16 bits, because a swapped page remembers one (MEM_CGROUP_ID_MAX). */
-const struct ceiling ceiling_cgroups = {METRIC_HOST_MEMORY_CGROUPS, 0, 65535,
-	"memory cgroups exist; the kernel has 16 bits for their ids", NULL, 0};
+const struct ceiling ceiling_cgroups = {
+	METRIC_HOST_MEMORY_CGROUPS, 0, 65535, "memory cgroups that 16 bits of id allow", NULL, 0};
 
 void check_ceiling(struct checkup *c)
 {
@@ -117,10 +116,8 @@ void check_ceiling(struct checkup *c)
 		report(c, CHECK_UNKNOWN, "this kernel or the collector does not tell");
 		return;
 	}
-	state = judge_share(c, used.number, limit.number);
-	report(c, state, "%" PRIu64 " of %" PRIu64 " (%u %%) %s", used.number, limit.number,
-		share(used.number, limit.number), k->what);
-	figure_share(c, used.number, limit.number);
+	state = report_share(c, used.number, limit.number, "%" PRIu64 " of %" PRIu64 " %s",
+		used.number, limit.number, k->what);
 	if (state == CHECK_OK)
 		return;
 	if (!k->sysctl)
@@ -132,8 +129,7 @@ void check_ceiling(struct checkup *c)
 		advise_sysctl(c, k->sysctl, MIN(twice(limit.number), k->most));
 }
 
-/* --- memory --------------------------------------------------------------------------------------
- */
+/* --- memory ------------------------------------------------------------------------------ */
 
 void check_overcommit(struct checkup *c)
 {
@@ -152,14 +148,12 @@ void check_overcommit(struct checkup *c)
 	}
 	(void)proc_number(c, "sys/vm/overcommit_memory", &mode);
 	promised = limits.number + rest.number;
-	state = judge_share(c, promised, total.number);
+	state = report_share(c, promised, total.number, "instances may use %s of %s memory",
+		cell_bytes(promised).text, cell_bytes(total.number).text);
 	report(c, state,
-		"instances may use %s of %s memory (%u %%): limits of %s, and %s that %" PRIu64
+		"limits of %s, and %s that %" PRIu64
 		" without a limit use; vm.overcommit_memory is %" PRIu64,
-		cell_bytes(promised).text, cell_bytes(total.number).text,
-		share(promised, total.number), cell_bytes(limits.number).text,
-		cell_bytes(rest.number).text, without.number, mode);
-	figure_share(c, promised, total.number);
+		cell_bytes(limits.number).text, cell_bytes(rest.number).text, without.number, mode);
 	if (state != CHECK_OK)
 		advise(c, "lower the largest limits (loadcell list --sort mem-limit), move "
 			  "instances, or add memory or swap");
@@ -189,11 +183,9 @@ void check_commit_limit(struct checkup *c)
 			mode);
 		return;
 	}
-	state = judge_share(c, v[1].number, v[0].number);
-	report(c, state, "%s of %s (%u %%) are committed; beyond, the kernel refuses memory",
-		cell_bytes(v[1].number).text, cell_bytes(v[0].number).text,
-		share(v[1].number, v[0].number));
-	figure_share(c, v[1].number, v[0].number);
+	state = report_share(c, v[1].number, v[0].number,
+		"%s are committed of %s, beyond which the kernel refuses memory",
+		cell_bytes(v[1].number).text, cell_bytes(v[0].number).text);
 	if (state != CHECK_OK)
 		advise(c, "raise vm.overcommit_ratio, add swap, or: sysctl -w "
 			  "vm.overcommit_memory=0");

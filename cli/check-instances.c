@@ -12,18 +12,22 @@
 struct resource {
 	const char *what;
 	unsigned int used, limit;
-	const char *remedy; /* behind "lxc.cgroup2." or as it is */
+	const char *remedy;
 	bool bytes;
+	const char *v1, *v2; /* files that lxc-cgroup sets */
 };
 
 const struct resource resource_memory = {"memory", METRIC_MEMORY_WORKING_SET, METRIC_MEMORY_LIMIT,
-	"lxc.cgroup2.memory.max = 2G (v1: lxc.cgroup.memory.limit_in_bytes)", true};
+	"lxc.cgroup2.memory.max = 2G (v1: lxc.cgroup.memory.limit_in_bytes)", true,
+	"memory.limit_in_bytes", "memory.max"};
 const struct resource resource_pids = {"pids", METRIC_PIDS_CURRENT, METRIC_PIDS_LIMIT,
-	"lxc.cgroup2.pids.max = 2000 (v1: lxc.cgroup.pids.max)", false};
+	"lxc.cgroup2.pids.max = 2000 (v1: lxc.cgroup.pids.max)", false, "pids.max", "pids.max"};
 const struct resource resource_cpu = {"CPU", METRIC_CPU_USED_CORES, METRIC_CPU_LIMIT,
-	"lxc.cgroup2.cpu.max = 200000 100000 for 2 cores (v1: lxc.cgroup.cpu.cfs_quota_us)", false};
+	"lxc.cgroup2.cpu.max = 200000 100000 for 2 cores (v1: lxc.cgroup.cpu.cfs_quota_us)", false,
+	NULL, NULL};
 const struct resource resource_disk = {"disk", METRIC_DISK_USED, METRIC_DISK_LIMIT,
-	"a project quota, or a file system of its own (lxc-create -B lvm, zfs, loop)", true};
+	"a project quota, or a file system of its own (lxc-create -B lvm, zfs, loop)", true, NULL,
+	NULL};
 
 static size_t rows_of(const struct checkup *c, enum metric_scope scope)
 {
@@ -87,13 +91,41 @@ static struct cell amount(const struct resource *r, uint64_t n)
 	return r->bytes ? cell_bytes(n) : cell_count(n);
 }
 
+/* Names are others' choice: what a shell would take for more than a name is not in a command. */
+static const char *argument(const char *text, const char *instead)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789._~/-";
+
+	return text[0] != '-' && text[0] && !text[strspn(text, plain)] ? text : instead;
+}
+
+static void advise_limit(struct checkup *c, const struct resource *r, size_t row, uint64_t limit)
+{
+	struct snapshot_row fixed;
+	bool v1;
+
+	if (snapshot_row(c->view.snapshot, SCOPE_INSTANCE, row, &fixed) < 0)
+		return;
+	if (!r->v1) {
+		advise(c, "loadcell show %s; make room, or enlarge its file system or quota",
+			argument(fixed.text[TEXT_HANDLE], "NAME"));
+		return;
+	}
+	v1 = source_version(metric_by_id(r->limit), fixed.text[TEXT_CGROUPS]) == 1;
+	advise(c, "lxc-cgroup -P %s -n %s %s %" PRIu64 ", and in its configuration: %s",
+		argument(fixed.text[TEXT_LXCPATH], "LXCPATH"),
+		argument(fixed.text[TEXT_NAME], "NAME"), v1 ? r->v1 : r->v2, twice(limit),
+		r->remedy);
+}
+
 void check_near(struct checkup *c)
 {
 	const struct resource *r = c->check->data;
-	struct value worst_used = value_absent(), worst_limit = value_absent();
+	uint64_t worst_used = 0, worst_limit = 0;
 	struct names names = {0};
 	struct snapshot_row fixed;
-	char worst[64] = "";
+	size_t worst = SIZE_MAX;
 	enum check_state state;
 
 	if (!needs_sample(c))
@@ -106,37 +138,24 @@ void check_near(struct checkup *c)
 			continue;
 		if (judge_share(c, used.number, limit.number) != CHECK_OK)
 			names_add(&names, fixed.text[TEXT_HANDLE]);
-		if (value_is_number(worst_used) &&
-			(double)used.number * (double)worst_limit.number <=
-				(double)worst_used.number * (double)limit.number)
+		if (worst != SIZE_MAX &&
+			!is_fuller(used.number, limit.number, worst_used, worst_limit))
 			continue;
-		worst_used = used;
-		worst_limit = limit;
-		snprintf(worst, sizeof(worst), "%s", fixed.text[TEXT_HANDLE]);
+		worst_used = used.number;
+		worst_limit = limit.number;
+		worst = row;
 	}
-	if (!value_is_number(worst_used)) {
+	if (snapshot_row(c->view.snapshot, SCOPE_INSTANCE, worst, &fixed) < 0) {
 		report(c, CHECK_NOT_APPLICABLE, "no instance has a %s limit", r->what);
 		return;
 	}
-	state = judge_share(c, worst_used.number, worst_limit.number);
-	report(c, state, "%s uses %s of its %s %s (%u %%)", worst,
-		amount(r, worst_used.number).text, amount(r, worst_limit.number).text, r->what,
-		share(worst_used.number, worst_limit.number));
-	figure_share(c, worst_used.number, worst_limit.number);
-	if (state == CHECK_OK)
-		return;
+	state = report_share(c, worst_used, worst_limit, "%s uses %s of its %s %s",
+		fixed.text[TEXT_HANDLE], amount(r, worst_used).text, amount(r, worst_limit).text,
+		r->what);
 	if (names.n > 1)
 		report(c, state, "%zu are over the threshold: %s", names.n, names_text(&names));
-	if (r->bytes && r->used == METRIC_DISK_USED)
-		advise(c,
-			"look with: loadcell show %s; make room or enlarge its file system or "
-			"quota",
-			worst);
-	else
-		advise(c,
-			"look with: loadcell show %s; at once: lxc-cgroup -n %s %s VALUE; to "
-			"keep, in its configuration: %s",
-			worst, worst, r->bytes ? "memory.max" : "pids.max", r->remedy);
+	if (state != CHECK_OK)
+		advise_limit(c, r, worst, worst_limit);
 }
 
 /* --- file systems

@@ -24,8 +24,7 @@ static void mind_the_rest(struct checkup *c, const struct scan *s, bool files)
 	advise(c, "run it as root: sudo loadcell check");
 }
 
-/* --- open files ----------------------------------------------------------------------------------
- */
+/* --- open files -------------------------------------------------------------------------- */
 
 void check_nofile(struct checkup *c)
 {
@@ -42,18 +41,14 @@ void check_nofile(struct checkup *c)
 		if (p->row == SIZE_MAX || p->files > p->files_limit || !p->files_limit)
 			continue;
 		over += judge_share(c, p->files, p->files_limit) >= CHECK_WARNING;
-		if (!worst || (double)p->files * (double)worst->files_limit >
-				      (double)worst->files * (double)p->files_limit)
+		if (!worst || is_fuller(p->files, p->files_limit, worst->files, worst->files_limit))
 			worst = p;
 	}
 	if (worst) {
-		state = judge_share(c, worst->files, worst->files_limit);
 		handle_of(c, worst->row, &fixed);
-		report(c, state,
-			"process %d of %s has %" PRIu64 " of its %" PRIu64 " files open (%u %%)",
-			worst->pid, fixed.text[TEXT_HANDLE], worst->files, worst->files_limit,
-			share(worst->files, worst->files_limit));
-		figure_share(c, worst->files, worst->files_limit);
+		state = report_share(c, worst->files, worst->files_limit,
+			"process %d of %s has %" PRIu64 " of its %" PRIu64 " files open",
+			worst->pid, fixed.text[TEXT_HANDLE], worst->files, worst->files_limit);
 	} else if (!s->denied) {
 		report(c, CHECK_NOT_APPLICABLE, "no instance runs");
 	}
@@ -105,8 +100,8 @@ static struct user worst_user(struct user *users, size_t n)
 				sum.row = users[i].row;
 			}
 		}
-		if (sum.limit != UINT64_MAX && (double)sum.used * (double)worst.limit >
-						       (double)worst.used * (double)sum.limit)
+		if (sum.limit != UINT64_MAX &&
+			is_fuller(sum.used, sum.limit, worst.used, worst.limit))
 			worst = sum;
 	}
 	return worst;
@@ -122,7 +117,7 @@ void check_nproc(struct checkup *c)
 	_cleanup_free_ struct user *users = calloc(s->n + 1, sizeof(*users));
 	struct snapshot_row fixed;
 	struct user worst;
-	enum check_state state;
+	enum check_state state = CHECK_OK;
 	size_t n = 0;
 
 	if (!needs_sample(c) || !users)
@@ -136,14 +131,11 @@ void check_nproc(struct checkup *c)
 				init ? init->threads_limit : UINT64_MAX, p->row};
 	}
 	worst = worst_user(users, n);
-	state = judge_share(c, worst.used, worst.limit);
 	if (worst.used) {
 		handle_of(c, worst.row, &fixed);
-		report(c, state,
-			"uid %u has %" PRIu64 " of %" PRIu64 " threads (%u %%) that %s allows it",
-			worst.uid, worst.used, worst.limit, share(worst.used, worst.limit),
-			fixed.text[TEXT_HANDLE]);
-		figure_share(c, worst.used, worst.limit);
+		state = report_share(c, worst.used, worst.limit,
+			"uid %u has %" PRIu64 " of the %" PRIu64 " threads that %s allows it",
+			worst.uid, worst.used, worst.limit, fixed.text[TEXT_HANDLE]);
 	} else {
 		report(c, CHECK_OK, "no user of an instance has a limit of threads");
 	}
@@ -179,13 +171,10 @@ static void check_inotify(struct checkup *c, bool watches)
 		users[i] = (struct user){0, s->list[i].owner,
 			watches ? s->list[i].watches : s->list[i].inotify, limit, SIZE_MAX};
 	worst = worst_user(users, s->n);
-	state = judge_share(c, worst.used, limit);
-	report(c, state,
-		"uid %u has about %" PRIu64 " of %" PRIu64 " inotify %s (%u %%); the setting is "
-		"the host's, for all instances of a user together",
-		worst.uid, worst.used, limit, watches ? "watches" : "instances",
-		share(worst.used, limit));
-	figure_share(c, worst.used, limit);
+	state = report_share(c, worst.used, limit,
+		"uid %u has about %" PRIu64 " of %" PRIu64 " inotify %s", worst.uid, worst.used,
+		limit, watches ? "watches" : "instances");
+	report(c, state, "the setting is the host's, for all instances of a user together");
 	if (state >= CHECK_WARNING)
 		advise_sysctl(c, key, twice(limit));
 	mind_the_rest(c, s, true);

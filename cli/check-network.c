@@ -24,8 +24,8 @@ static const char *handle(const struct checkup *c, size_t row)
 {
 	struct snapshot_row fixed;
 
-	return snapshot_row(c->view.snapshot, SCOPE_INSTANCE, row, &fixed) < 0
-		       ? "?"
+	return row == SIZE_MAX || snapshot_row(c->view.snapshot, SCOPE_INSTANCE, row, &fixed) < 0
+		       ? "the host"
 		       : fixed.text[TEXT_HANDLE];
 }
 
@@ -62,7 +62,7 @@ static int read_entries(struct checkup *c, const char *net, const char *file, ui
 	return second && sscanf(second, " %" SCNx64, ret) == 1 ? 0 : -EBADMSG;
 }
 
-/* --- connection tracking ---------------------------------------------------------------------- */
+/* --- connection tracking ----------------------------------------------------------------- */
 
 struct fullest {
 	uint64_t entries;
@@ -99,19 +99,14 @@ void check_conntrack(struct checkup *c)
 		report(c, CHECK_UNKNOWN, "the number of tracked connections cannot be read");
 		return;
 	}
-	state = judge_share(c, f.entries, max);
-	report(c, state,
-		"%s tracks %" PRIu64 " of %" PRIu64 " connections (%u %%); the maximum is set on "
-		"the host, for each network namespace",
-		f.row == SIZE_MAX ? "the host" : handle(c, f.row), f.entries, max,
-		share(f.entries, max));
-	figure_share(c, f.entries, max);
+	state = report_share(c, f.entries, max, "%s tracks %" PRIu64 " of %" PRIu64 " connections",
+		handle(c, f.row), f.entries, max);
+	report(c, state, "the maximum is set on the host, for each network namespace");
 	if (state != CHECK_OK)
 		advise_sysctl(c, "net.netfilter.nf_conntrack_max", twice(max));
 }
 
-/* --- neighbours ---------------------------------------------------------------------------------
- */
+/* --- neighbours -------------------------------------------------------------------------- */
 
 /*
  * One table for all network namespaces (net/core/neighbour.c counts entries per table): instances
@@ -152,8 +147,7 @@ void check_neighbours(struct checkup *c)
 		report(c, worst, "one table for the host and all instances");
 }
 
-/* --- TCP -----------------------------------------------------------------------------------------
- */
+/* --- TCP --------------------------------------------------------------------------------- */
 
 void check_tcp_mem(struct checkup *c)
 {
@@ -170,12 +164,8 @@ void check_tcp_mem(struct checkup *c)
 		report(c, CHECK_UNKNOWN, "net/sockstat or net.ipv4.tcp_mem cannot be read");
 		return;
 	}
-	state = judge_share(c, used, max);
-	report(c, state,
-		"TCP uses %" PRIu64 " of %" PRIu64 " pages (%u %%) for all instances together; the "
-		"setting is the host's",
-		used, max, share(used, max));
-	figure_share(c, used, max);
+	state = report_share(c, used, max, "TCP uses %" PRIu64 " of %" PRIu64 " pages", used, max);
+	report(c, state, "for all instances together, the setting is the host's");
 	if (state != CHECK_OK)
 		advise(c,
 			"sysctl -w net.ipv4.tcp_mem='%" PRIu64 " %" PRIu64 " %" PRIu64
@@ -210,7 +200,6 @@ struct overflows {
 	uint64_t overflows, opens; /* of the worst */
 	size_t row, read;
 	struct names names;
-	bool host;
 };
 
 /* A queue that was full refuses the connection after the handshake: of how many? */
@@ -226,11 +215,9 @@ static void take_overflows(struct checkup *c, const char *net, size_t row, void 
 	if (overflows < OVERFLOWS_LEAST)
 		overflows = 0;
 	if (opens && judge_share(c, overflows, opens) != CHECK_OK) {
-		names_add(&o->names, row == SIZE_MAX ? "the host" : handle(c, row));
-		o->host |= row == SIZE_MAX;
+		names_add(&o->names, handle(c, row));
 	}
-	if (!o->read++ ||
-		(double)overflows * (double)o->opens > (double)o->overflows * (double)opens) {
+	if (!o->read++ || is_fuller(overflows, opens, o->overflows, o->opens)) {
 		o->overflows = overflows;
 		o->opens = opens;
 		o->row = row;
@@ -261,8 +248,8 @@ void check_somaxconn(struct checkup *c)
 		"full queues refused %" PRIu64 " of %" PRIu64 " connections (%u %%) to %s since it "
 		"started; over the threshold: %s; somaxconn is %" PRIu64
 		" on the host, each instance has its own",
-		o.overflows, o.opens, share(o.overflows, o.opens),
-		o.row == SIZE_MAX ? "the host" : handle(c, o.row), names_text(&o.names), setting);
+		o.overflows, o.opens, share(o.overflows, o.opens), handle(c, o.row),
+		names_text(&o.names), setting);
 	if (o.row == SIZE_MAX)
 		advise_sysctl(c, "net.core.somaxconn", twice(setting));
 	else

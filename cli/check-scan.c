@@ -14,11 +14,10 @@
  * One look at every process of the host. Only files that no container can block: status, cgroup,
  * limits, and the names below fd, which the kernel makes up without asking a file system.
  */
-#define TIME_MAX_NS (5 * NSEC_PER_SEC)
+#define TIME_MAX_NS (8 * NSEC_PER_SEC) /* NRPE waits for ten seconds */
 #define FILE_MAX    16384
 
-/* --- which instance a process belongs to -------------------------------------------------------
- */
+/* --- which instance a process belongs to ------------------------------------------------- */
 
 struct place {
 	char *path;
@@ -102,8 +101,7 @@ static int take_line(void *data, const struct proc_cgroup *entry)
 	return s->row != SIZE_MAX;
 }
 
-/* --- one process --------------------------------------------------------------------------------
- */
+/* --- one process ------------------------------------------------------------------------- */
 
 /* The number behind a key at a line's begin; `skip` numbers before it are passed over. */
 static int read_number(const char *text, const char *key, unsigned int skip, uint64_t *ret)
@@ -230,7 +228,7 @@ static int read_process(struct scan *s, int dirfd, const struct places *places, 
 		p->files_limit = p->threads_limit = UINT64_MAX;
 	p->user_ns = read_user_ns(dirfd);
 	s->denied += read_files(dirfd, p) == -EACCES;
-	if (p->inotify && p->user_ns && p->user_ns != host_ns)
+	if (p->inotify && p->user_ns && host_ns && p->user_ns != host_ns)
 		p->owner = read_owner(dirfd);
 	return 0;
 }

@@ -76,7 +76,7 @@ static const struct {
 	[CHECK_CRITICAL] = {"CRITICAL", 2},
 };
 
-/* --- findings -------------------------------------------------------------------------------- */
+/* --- findings ---------------------------------------------------------------------------- */
 
 void report(struct checkup *c, enum check_state state, const char *format, ...)
 {
@@ -91,6 +91,22 @@ void report(struct checkup *c, enum check_state state, const char *format, ...)
 	f->text =
 		before && sentence ? format_string("%s; %s", before, sentence) : TAKE_PTR(sentence);
 	f->state = MAX(f->state, state);
+}
+
+enum check_state report_share(
+	struct checkup *c, uint64_t used, uint64_t limit, const char *format, ...)
+{
+	enum check_state state = judge_share(c, used, limit);
+	_cleanup_free_ char *sentence = NULL;
+	va_list ap;
+
+	va_start(ap, format);
+	if (vasprintf(&sentence, format, ap) < 0)
+		sentence = NULL;
+	va_end(ap);
+	report(c, state, "%s (%u %%)", sentence ? sentence : "out of memory", share(used, limit));
+	figure_share(c, used, limit);
+	return state;
 }
 
 void advise(struct checkup *c, const char *format, ...)
@@ -186,8 +202,7 @@ const char *names_text(struct names *names)
 	return names->text;
 }
 
-/* --- what to check -----------------------------------------------------------------------------
- */
+/* --- what to check ----------------------------------------------------------------------- */
 
 static size_t check_by_id(const char *id, size_t len)
 {
@@ -281,8 +296,7 @@ static void run_checks(struct checkup *c, const struct choice *choices, struct f
 	}
 }
 
-/* --- telling -----------------------------------------------------------------------------------
- */
+/* --- telling ----------------------------------------------------------------------------- */
 
 /* "WARNING hooks, cpu-limits; " */
 static void put_state(FILE *out, const struct choice *choices, const struct finding *found,

@@ -57,8 +57,15 @@ void advise_sysctl(struct checkup *c, const char *key, uint64_t value);
 /* False, with the finding, where there is no fresh sample. */
 bool needs_sample(struct checkup *c);
 
-/* used against limit in percent, and what the thresholds make of that. */
-unsigned int share(uint64_t used, uint64_t limit);
+/* The same of a share of a limit: "... (85 %)", with its figures, and the state that the thresholds
+ * make of it. */
+enum check_state report_share(
+	struct checkup *c, uint64_t used, uint64_t limit, const char *format, ...) _printf_(4, 5);
+unsigned int share(uint64_t used, uint64_t limit); /* in percent */
+static inline bool is_fuller(uint64_t used, uint64_t limit, uint64_t than, uint64_t than_limit)
+{
+	return (double)used * (double)than_limit > (double)than * (double)limit;
+}
 enum check_state judge_share(const struct checkup *c, uint64_t used, uint64_t limit);
 enum check_state judge_number(const struct checkup *c, uint64_t n);
 /* The figures for graphs: thresholds are shares of `limit`, or numbers. */
@@ -82,8 +89,7 @@ int proc_number(const struct checkup *c, const char *file, uint64_t *ret);
 /* Of the sample, else as its source says from below proc_root. */
 struct value host_value(const struct checkup *c, unsigned int metric_id);
 
-/* --- every process once (check-scan.c), for the checks that need it ----------------------------
- */
+/* --- every process once (check-scan.c), for the checks that need it ---------------------- */
 struct process {
 	pid_t pid;
 	uid_t uid;        /* that its threads are charged to */
@@ -91,7 +97,7 @@ struct process {
 	uint64_t user_ns; /* inode; 0: may not be seen */
 	uint64_t threads, files, inotify, watches;
 	uint64_t files_limit, files_hard, threads_limit; /* UINT64_MAX: unlimited */
-	size_t row;                          /* of its instance; SIZE_MAX: none */
+	size_t row;                                      /* of its instance; SIZE_MAX: none */
 };
 
 struct scan {
@@ -111,8 +117,7 @@ static inline const struct process *scan_init(const struct scan *s, size_t row)
 	return s->init && row != SIZE_MAX && s->init[row] ? &s->list[s->init[row] - 1] : NULL;
 }
 
-/* --- the checks --------------------------------------------------------------------------------
- */
+/* --- the checks -------------------------------------------------------------------------- */
 void check_ceiling(struct checkup *c);
 extern const struct ceiling ceiling_threads, ceiling_pids, ceiling_maps, ceiling_files,
 	ceiling_cgroups;

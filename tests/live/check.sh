@@ -21,7 +21,7 @@ is()
 conf_write
 is collector 2 '^CRITICAL collector: the collector does not run; systemctl enable'
 is cpu-limits 3 'no fresh sample'
-is threads-max 0 '^OK threads-max: [0-9]+ of [0-9]+ \([0-9]+ %\) threads'
+is threads-max 0 '^OK threads-max: [0-9]+ of [0-9]+ threads are used \([0-9]+ %\)'
 loadcell check --only threads-max | head -n 1 | grep -Eq '\|threads-max=[0-9]+;[0-9]+;[0-9]+;0;[0-9]+$' ||
 	fail "no figures: $(loadcell check --only threads-max)"
 
@@ -46,7 +46,8 @@ for what in memory pids cpu; do
 done
 is disk-limits 1 "instances without a disk limit: " 60
 is pids-near 1 "^WARNING pids-near: $web uses 1[6-8] of its 20 pids" 30
-loadcell check --only pids-near | grep -q "lxc-cgroup -n $web pids.max" || fail "no command"
+eval "$(sed -n 's/.*; \(lxc-cgroup .*\), and in its.*/\1/p' "$work/line")" || fail "no remedy: $(cat "$work/line")"
+is pids-near 0 "^OK pids-near: $web uses [0-9]+ of its 64 pids"
 
 # --- open files --------------------------------------------------------------------------------
 

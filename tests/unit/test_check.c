@@ -31,14 +31,14 @@ struct world {
 	char dir[64];
 	char *config;
 	struct value host[METRIC_ID_END], web[METRIC_ID_END], fs[METRIC_ID_END];
-	const char *cgroups; /* of web01 */
-	int64_t age_s;       /* of the sample; below 0: there is none */
+	const char *cgroups, *lxcpath; /* of web01 */
+	int64_t age_s;                 /* of the sample; below 0: there is none */
 	pid_t server;
 	int exit;
 	char *out, *err;
 };
 
-/* --- a host that is well ---------------------------------------------------------------------- */
+/* --- a host that is well ----------------------------------------------------------------- */
 
 static void put(const struct world *w, const char *name, const char *text)
 {
@@ -184,6 +184,7 @@ static void fill_sample(struct world *w)
 	set(w->fs, METRIC_FILESYSTEM_USED, 50 * G);
 	set(w->fs, METRIC_FILESYSTEM_INODES, 1000);
 	set(w->fs, METRIC_FILESYSTEM_USED_INODES, 100);
+	w->lxcpath = "/var/lib/lxc";
 	w->cgroups = "cpu=/lxc.payload.web01\ncpuacct=/lxc.payload.web01\n"
 		     "memory=/lxc.payload.web01\npids=/lxc.payload.web01\n"
 		     "blkio=/lxc.payload.web01\n";
@@ -209,10 +210,9 @@ static void publish(struct world *w)
 			[TEXT_HANDLE] = "web01",
 			[TEXT_KIND] = "lxc",
 			[TEXT_CGROUPS] = w->cgroups}};
-	_cleanup_free_ char *lxcpath = format_string("%s/lxc", w->dir);
 
-	assert_true(b && path && lxcpath);
-	web.text[TEXT_LXCPATH] = lxcpath;
+	assert_true(b && path);
+	web.text[TEXT_LXCPATH] = w->lxcpath;
 	unlink(path);
 	if (w->age_s < 0)
 		return;
@@ -324,8 +324,7 @@ static void serve(struct world *w, const char *answer)
 	close(fd);
 }
 
-/* --- silence ------------------------------------------------------------------------------------
- */
+/* --- silence ----------------------------------------------------------------------------- */
 
 /* All but the clock, which is the machine's. */
 static const char all_but_clock[] =
@@ -344,32 +343,32 @@ static void test_well(void **state)
 	assert_int_equal(strncmp(w->out, "OK 29 checks |", 14), 0);
 	assert_null(strstr(w->out, "WARNING"));
 	assert_non_null(strstr(w->out, "\nOK collector: it runs, and its sample is fresh\n"));
-	expect(w, "cycles", 0, "OK cycles: 2 of 992 cycles missed; the last one took 20ms of 10s",
+	expect(w, "cycles", 0,
+		"OK cycles: 2 of 992 cycles missed (0 %); the last one took 20ms of 10s",
 		"2;9;99;0;992");
 	expect(w, "rrd", 0, "OK rrd: the RRDs are 1m10s behind, flushed every 1m", "70;180;900;0;");
-	expect(w, "spool", 0, "OK spool: 4 of at most 20000 records wait", "4;2000;16000;0;20000");
+	expect(w, "spool", 0, "OK spool: 4 of at most 20000 records wait (0 %)",
+		"4;2000;16000;0;20000");
 	expect(w, "file-max", 0, "OK file-max: fs.file-max is unlimited", NULL);
 	expect(w, "nofile", 0, "OK nofile: process 100 of web01 has 3 of its 100 files open (3 %)",
 		"3;80;95;0;100");
-	expect(w, "nproc", 0, "OK nproc: uid 33 has 5 of 50 threads (10 %) that web01 allows it",
+	expect(w, "nproc", 0,
+		"OK nproc: uid 33 has 5 of the 50 threads that web01 allows it (10 %)",
 		"5;40;47;0;50");
 	expect(w, "memory-limits", 0, "OK memory-limits: all 1 have one", "0;1;;0;1");
 	expect(w, "commit-limit", 0,
 		"NOT APPLICABLE commit-limit: vm.overcommit_memory is 0: the kernel keeps to no "
-		"such "
-		"limit",
+		"such limit",
 		NULL);
 	expect(w, "snmpd", 0, "NOT APPLICABLE snmpd: snmpd does not run", NULL);
 	expect(w, "hooks", 0, "NOT APPLICABLE hooks: no container is defined", NULL);
 	expect(w, "conntrack", 0,
 		"OK conntrack: web01 tracks 32 of 1000 connections (3 %); the maximum is set on "
-		"the "
-		"host, for each network namespace",
+		"the host, for each network namespace",
 		"32;800;900;0;1000");
 }
 
-/* --- the kernel's ceilings ----------------------------------------------------------------------
- */
+/* --- the kernel's ceilings --------------------------------------------------------------- */
 
 static void test_ceilings(void **state)
 {
@@ -377,38 +376,36 @@ static void test_ceilings(void **state)
 
 	set(w->host, METRIC_HOST_TASKS, 28110);
 	expect(w, "threads-max", 1,
-		"WARNING threads-max: 28110 of 32768 (85 %) threads are used; sysctl -w "
+		"WARNING threads-max: 28110 of 32768 threads are used (85 %); sysctl -w "
 		"kernel.threads-max=65536, and keep it in /etc/sysctl.d/",
 		"28110;26214;29491;0;32768");
 	set(w->host, METRIC_HOST_TASKS, 65000);
 	expect(w, "pid-max", 2,
-		"CRITICAL pid-max: 65000 of 65536 (99 %) pids are used; sysctl -w "
+		"CRITICAL pid-max: 65000 of 65536 pids are used (99 %); sysctl -w "
 		"kernel.pid_max=131072, and keep it in /etc/sysctl.d/",
 		"65000;52428;58982;0;65536");
 	set(w->host, METRIC_HOST_PIDS_LIMIT, 4 << 20);
 	set(w->host, METRIC_HOST_TASKS, 4 << 20);
 	expect(w, "pid-max", 2,
-		"CRITICAL pid-max: 4194304 of 4194304 (100 %) pids are used; kernel.pid_max is at "
+		"CRITICAL pid-max: 4194304 of 4194304 pids are used (100 %); kernel.pid_max is at "
 		"its most: run fewer instances on this host",
 		"4194304;3355443;3774873;0;4194304");
 	set(w->host, METRIC_HOST_MAP_COUNT, 60000);
 	expect(w, "map-count", 2,
-		"CRITICAL map-count: 60000 of 65530 (91 %) memory maps are used by the process "
-		"that "
-		"has the most; sysctl -w vm.max_map_count=131072, and keep it in /etc/sysctl.d/",
+		"CRITICAL map-count: 60000 of 65530 memory maps are used by one process (91 %); "
+		"sysctl -w vm.max_map_count=131072, and keep it in /etc/sysctl.d/",
 		"60000;52424;58977;0;65530");
 	set(w->host, METRIC_HOST_OPEN_FILES, 85000);
 	put(w, "proc/sys/fs/file-max", "100000\n");
 	expect(w, "file-max", 1,
-		"WARNING file-max: 85000 of 100000 (85 %) files are open; sysctl -w "
+		"WARNING file-max: 85000 of 100000 files are open (85 %); sysctl -w "
 		"fs.file-max=262144, and keep it in /etc/sysctl.d/",
 		"85000;80000;90000;0;100000");
 	set(w->host, METRIC_HOST_MEMORY_CGROUPS, 60000);
 	expect(w, "memory-cgroups", 2,
-		"CRITICAL memory-cgroups: 60000 of 65535 (91 %) memory cgroups exist; the kernel "
-		"has "
-		"16 bits for their ids; remove instances or services in them; dead ones that page "
-		"cache holds go with: sync; echo 3 >/proc/sys/vm/drop_caches",
+		"CRITICAL memory-cgroups: 60000 of 65535 memory cgroups that 16 bits of id allow "
+		"(91 %); remove instances or services in them; dead ones that page cache holds go "
+		"with: sync; echo 3 >/proc/sys/vm/drop_caches",
 		"60000;52428;58981;0;65535");
 }
 
@@ -423,15 +420,13 @@ static void test_inotify(void **state)
 			       "/user.slice", HOST_NS});
 	expect(w, "inotify-instances", 1,
 		"WARNING inotify-instances: uid 0 has about 103 of 128 inotify instances (80 %); "
-		"the "
-		"setting is the host's, for all instances of a user together; sysctl -w "
+		"the setting is the host's, for all instances of a user together; sysctl -w "
 		"fs.inotify.max_user_instances=256, and keep it in /etc/sysctl.d/",
 		"103;102;115;0;128");
 	put(w, "proc/sys/fs/inotify/max_user_watches", "210\n");
 	expect(w, "inotify-watches", 2,
 		"CRITICAL inotify-watches: uid 1000 has about 200 of 210 inotify watches (95 %); "
-		"the "
-		"setting is the host's, for all instances of a user together; sysctl -w "
+		"the setting is the host's, for all instances of a user together; sysctl -w "
 		"fs.inotify.max_user_watches=512, and keep it in /etc/sysctl.d/",
 		"200;168;189;0;210");
 }
@@ -449,10 +444,9 @@ static void test_process_limits(void **state)
 		"19;16;19;0;20");
 	/* 44 and the sandbox's 5, of init's 50. */
 	expect(w, "nproc", 2,
-		"CRITICAL nproc: uid 33 has 49 of 50 threads (98 %) that web01 allows it; "
+		"CRITICAL nproc: uid 33 has 49 of the 50 threads that web01 allows it (98 %); "
 		"lxc.prlimit.nproc = 128 in its configuration, then restart it; or a user "
-		"namespace "
-		"of its own (lxc.idmap), as instances that share one share the count",
+		"namespace of its own (lxc.idmap), as instances that share one share the count",
 		"49;40;47;0;50");
 }
 
@@ -466,8 +460,7 @@ static void test_network(void **state)
 	put(w, "proc/100/net/stat/nf_conntrack", "entries  searched\n00000384 00000000\n");
 	expect(w, "conntrack", 2,
 		"CRITICAL conntrack: web01 tracks 900 of 1000 connections (90 %); the maximum is "
-		"set "
-		"on the host, for each network namespace; sysctl -w "
+		"set on the host, for each network namespace; sysctl -w "
 		"net.netfilter.nf_conntrack_max=2048, and keep it in /etc/sysctl.d/",
 		"900;800;900;0;1000");
 	put(w, "proc/net/stat/ndisc_cache", "entries  allocs\n00000370  00000000\n");
@@ -479,26 +472,21 @@ static void test_network(void **state)
 		"880;819;972;0;1024");
 	put(w, "proc/net/sockstat", "TCP: inuse 1 orphan 0 tw 0 alloc 1 mem 800\n");
 	expect(w, "tcp-mem", 1,
-		"WARNING tcp-mem: TCP uses 800 of 1000 pages (80 %) for all instances together; "
-		"the "
-		"setting is the host's; sysctl -w net.ipv4.tcp_mem='200 400 2000', and keep it in "
-		"/etc/sysctl.d/",
+		"WARNING tcp-mem: TCP uses 800 of 1000 pages (80 %); for all instances together, "
+		"the setting is the host's; sysctl -w net.ipv4.tcp_mem='200 400 2000', and keep it "
+		"in /etc/sysctl.d/",
 		"800;750;900;0;1000");
 	put(w, "proc/100/net/netstat", "TcpExt: A ListenOverflows\nTcpExt: 1 50\n");
 	put(w, "proc/100/net/snmp", "Tcp: PassiveOpens B\nTcp: 950 0\n");
 	expect(w, "somaxconn", 1,
 		"WARNING somaxconn: full queues refused 50 of 1000 connections (5 %) to web01 "
-		"since it "
-		"started; over the threshold: web01; somaxconn is 128 on the host, each instance "
-		"has "
-		"its own; lxc.sysctl.net.core.somaxconn = 256 in its configuration, a larger "
-		"backlog "
-		"in its service, then restart it",
+		"since it started; over the threshold: web01; somaxconn is 128 on the host, each "
+		"instance has its own; lxc.sysctl.net.core.somaxconn = 256 in its configuration, a "
+		"larger backlog in its service, then restart it",
 		"5;1;10;0;100");
 }
 
-/* --- memory, clock, snmpd ------------------------------------------------------------------------
- */
+/* --- memory, clock, snmpd ---------------------------------------------------------------- */
 
 static void test_memory(void **state)
 {
@@ -506,16 +494,16 @@ static void test_memory(void **state)
 
 	set(w->host, METRIC_MEMORY_COMMITTED, 88 * G);
 	expect(w, "memory-overcommit", 1,
-		"WARNING memory-overcommit: instances may use 96G of 64G memory (150 %): limits of "
+		"WARNING memory-overcommit: instances may use 96G of 64G memory (150 %); limits of "
 		"88G, and 8G that 2 without a limit use; vm.overcommit_memory is 0; lower the "
-		"largest "
-		"limits (loadcell list --sort mem-limit), move instances, or add memory or swap",
+		"largest limits (loadcell list --sort mem-limit), move instances, or add memory or "
+		"swap",
 		"103079215104;82463372083;137438953472;0;68719476736");
 	put(w, "proc/sys/vm/overcommit_memory", "2\n");
 	expect(w, "commit-limit", 1,
-		"WARNING commit-limit: 920K of 1000K (92 %) are committed; beyond, the kernel "
-		"refuses "
-		"memory; raise vm.overcommit_ratio, add swap, or: sysctl -w vm.overcommit_memory=0",
+		"WARNING commit-limit: 920K are committed of 1000K, beyond which the kernel "
+		"refuses memory (92 %); raise vm.overcommit_ratio, add swap, or: sysctl -w "
+		"vm.overcommit_memory=0",
 		"942080;921600;993280;0;1024000");
 }
 
@@ -551,8 +539,7 @@ static void test_snmpd(void **state)
 			       "/system.slice", HOST_NS});
 	snprintf(line, sizeof(line),
 		"WARNING snmpd: snmpd's AgentX socket %s/agentx: No such file or directory; "
-		"systemctl "
-		"restart snmpd; the key agentx has to name its agentXSocket",
+		"systemctl restart snmpd; the key agentx has to name its agentXSocket",
 		w->dir);
 	expect(w, "snmpd", 1, line, NULL);
 	put(w, "agentx", "");
@@ -560,16 +547,14 @@ static void test_snmpd(void **state)
 	put(w, "snmpd.conf", "rocommunity public\n#master agentx\n");
 	snprintf(line, sizeof(line),
 		"WARNING snmpd: snmpd takes no subagents: no \"master agentx\" in %s/snmpd.conf; "
-		"echo "
-		"master agentx >>%s/snmpd.conf; systemctl restart snmpd",
+		"echo master agentx >>%s/snmpd.conf; systemctl restart snmpd",
 		w->dir, w->dir);
 	expect(w, "snmpd", 1, line, NULL);
 	put(w, "snmpd.conf.d/x.conf", "master yes\n");
 	expect(w, "snmpd", 0, "OK snmpd: snmpd takes AgentX subagents", NULL);
 }
 
-/* --- instances -----------------------------------------------------------------------------------
- */
+/* --- instances --------------------------------------------------------------------------- */
 
 static void test_instances(void **state)
 {
@@ -579,8 +564,7 @@ static void test_instances(void **state)
 	expect(w, "memory-limits", 1,
 		"WARNING memory-limits: 1 of 1 instance without a memory limit: web01; set "
 		"lxc.cgroup2.memory.max = 2G (v1: lxc.cgroup.memory.limit_in_bytes); if that is "
-		"meant: "
-		"check = memory-limits off",
+		"meant: check = memory-limits off",
 		"1;1;;0;1");
 	w->web[metric_slot(METRIC_PIDS_LIMIT)] = value_unlimited();
 	expect(w, "pids-limits", 1,
@@ -593,15 +577,13 @@ static void test_instances(void **state)
 	expect(w, "cpu-limits", 1,
 		"WARNING cpu-limits: 1 of 1 instance without a CPU limit: web01; set "
 		"lxc.cgroup2.cpu.max = 200000 100000 for 2 cores (v1: "
-		"lxc.cgroup.cpu.cfs_quota_us); if "
-		"that is meant: check = cpu-limits off",
+		"lxc.cgroup.cpu.cfs_quota_us); if that is meant: check = cpu-limits off",
 		"1;1;;0;1");
 	w->web[metric_slot(METRIC_DISK_LIMIT)] = value_unlimited();
 	expect(w, "disk-limits", 1,
 		"WARNING disk-limits: 1 of 1 instance without a disk limit: web01; set a project "
 		"quota, or a file system of its own (lxc-create -B lvm, zfs, loop); if that is "
-		"meant: "
-		"check = disk-limits off",
+		"meant: check = disk-limits off",
 		"1;1;;0;1");
 }
 
@@ -611,31 +593,25 @@ static void test_near(void **state)
 
 	set(w->web, METRIC_MEMORY_WORKING_SET, 120 * M);
 	expect(w, "memory-near", 1,
-		"WARNING memory-near: web01 uses 120M of its 128M memory (93 %); look with: "
-		"loadcell "
-		"show web01; at once: lxc-cgroup -n web01 memory.max VALUE; to keep, in its "
-		"configuration: lxc.cgroup2.memory.max = 2G (v1: "
-		"lxc.cgroup.memory.limit_in_bytes)",
+		"WARNING memory-near: web01 uses 120M of its 128M memory (93 %); lxc-cgroup -P "
+		"/var/lib/lxc -n web01 memory.limit_in_bytes 268435456, and in its configuration: "
+		"lxc.cgroup2.memory.max = 2G (v1: lxc.cgroup.memory.limit_in_bytes)",
 		"125829120;120795955;131533373;0;134217728");
 	set(w->web, METRIC_PIDS_CURRENT, 99);
 	expect(w, "pids-near", 2,
-		"CRITICAL pids-near: web01 uses 99 of its 100 pids (99 %); look with: loadcell "
-		"show "
-		"web01; at once: lxc-cgroup -n web01 pids.max VALUE; to keep, in its "
-		"configuration: "
+		"CRITICAL pids-near: web01 uses 99 of its 100 pids (99 %); lxc-cgroup -P "
+		"/var/lib/lxc -n web01 pids.max 256, and in its configuration: "
 		"lxc.cgroup2.pids.max = 2000 (v1: lxc.cgroup.pids.max)",
 		"99;80;95;0;100");
 	set(w->web, METRIC_DISK_USED, 4 * G);
 	expect(w, "disk-near", 2,
-		"CRITICAL disk-near: web01 uses 4G of its 4G disk (100 %); look with: loadcell "
-		"show "
-		"web01; make room or enlarge its file system or quota",
+		"CRITICAL disk-near: web01 uses 4G of its 4G disk (100 %); loadcell show web01; "
+		"make room, or enlarge its file system or quota",
 		"4294967296;3650722201;4080218931;0;4294967296");
 	set(w->fs, METRIC_FILESYSTEM_USED_INODES, 990);
 	expect(w, "filesystems", 2,
 		"CRITICAL filesystems: /srv uses 99 % of its inodes; the fullest is used to 99 %; "
-		"make "
-		"room in /srv, or move instances: du -xd1 /srv; loadcell list --sort disk",
+		"make room in /srv, or move instances: du -xd1 /srv; loadcell list --sort disk",
 		"990;850;950;0;1000");
 }
 
@@ -652,9 +628,8 @@ static void test_controllers(void **state)
 	w->web[metric_slot(METRIC_MEMORY_SWAP_LIMIT)] = value_absent();
 	expect(w, "swap-accounting", 1,
 		"WARNING swap-accounting: swap is neither accounted nor limited for 1 of 1 "
-		"instance: "
-		"web01; boot with swapaccount=1 (GRUB_CMDLINE_LINUX in /etc/default/grub, then "
-		"update-grub and a restart)",
+		"instance: web01; boot with swapaccount=1 (GRUB_CMDLINE_LINUX in "
+		"/etc/default/grub, then update-grub and a restart)",
 		NULL);
 	set(w->host, METRIC_HOST_SWAP_TOTAL, 0);
 	expect(w, "swap-accounting", 0, "NOT APPLICABLE swap-accounting: the host has no swap",
@@ -664,13 +639,14 @@ static void test_controllers(void **state)
 static void test_hooks(void **state)
 {
 	struct world *w = *state;
+	_cleanup_free_ char *lxcpath = format_string("%s/lxc", w->dir);
 
+	w->lxcpath = lxcpath;
 	put(w, "lxc/web01/config",
 		"lxc.hook.start-host = /x/loadcell-hook\nlxc.hook.stop = /x/loadcell-hook\n");
 	expect(w, "hooks", 1,
 		"WARNING hooks: 1 run as they were started, without: web01; restart them when that "
-		"is "
-		"convenient",
+		"is convenient",
 		NULL);
 	put(w, "run/spool/start.0000000000000007", "{}");
 	expect(w, "hooks", 0, "OK hooks: all 1 containers have them", NULL);
@@ -682,8 +658,7 @@ static void test_hooks(void **state)
 		NULL);
 }
 
-/* --- loadcell itself -----------------------------------------------------------------------------
- */
+/* --- loadcell itself --------------------------------------------------------------------- */
 
 static void test_collector(void **state)
 {
@@ -696,8 +671,7 @@ static void test_collector(void **state)
 	serve(w, "{\"helpers\":[{\"program\":\"loadcelld-store\",\"pid\":0}]}");
 	expect(w, "collector", 1,
 		"WARNING collector: its helper loadcelld-store does not run; journalctl -u "
-		"loadcelld; "
-		"loadcell status",
+		"loadcelld; loadcell status",
 		NULL);
 	set(w->host, METRIC_COLLECTOR_DROPPED_INSTANCES, 3);
 	run(w, "--only", "collector", NULL);
@@ -705,9 +679,9 @@ static void test_collector(void **state)
 		w->out, "; 3 instances are not measured: instances_max is 5000; journalctl"));
 	set(w->host, METRIC_COLLECTOR_MISSED_CYCLES, 110);
 	snprintf(line, sizeof(line),
-		"CRITICAL cycles: 110 of 1100 cycles missed; the last one took 20ms of 10s; a "
-		"larger "
-		"interval in %s, or less other load on the host",
+		"CRITICAL cycles: 110 of 1100 cycles missed (10 %%); the last one took 20ms of "
+		"10s; "
+		"a larger interval in %s, or less other load on the host",
 		w->config);
 	expect(w, "cycles", 2, line, "110;11;110;0;1100");
 }
@@ -720,22 +694,20 @@ static void test_stale(void **state)
 	w->age_s = 40;
 	expect(w, "collector", 3,
 		"UNKNOWN collector: its sample is 40s old, though one is due every 10s; journalctl "
-		"-u "
-		"loadcelld; loadcell status",
+		"-u loadcelld; loadcell status",
 		NULL);
 	/* What needs it is not known either, in one line; the host is looked at all the same. */
 	assert_int_equal(run(w, "--only", "rrd,cpu-limits,threads-max", NULL), 3);
 	assert_string_equal(w->out,
 		"UNKNOWN rrd, cpu-limits; OK 1 check |threads-max=1000;26214;29491;0;32768\n"
 		"UNKNOWN rrd, cpu-limits: the collector has no fresh sample\n"
-		"OK threads-max: 1000 of 32768 (3 %) threads are used\n");
+		"OK threads-max: 1000 of 32768 threads are used (3 %)\n");
 	put(w, "proc/loadavg", "0.10 0.20 0.30 1/32000 4711\n");
 	assert_int_equal(run(w, "--only", "rrd,threads-max", NULL), 2);
 	w->age_s = -1;
 	expect(w, "collector", 2,
 		"CRITICAL collector: it has published no sample yet; journalctl -u loadcelld; "
-		"loadcell "
-		"status",
+		"loadcell status",
 		NULL);
 }
 
@@ -747,27 +719,24 @@ static void test_store(void **state)
 	set(w->host, METRIC_RECENT_PENDING, 200 * S);
 	snprintf(line, sizeof(line),
 		"WARNING rrd: the RRDs are 3m20s behind, flushed every 1m; df %s/data; journalctl "
-		"-u "
-		"loadcelld; loadcell status",
+		"-u loadcelld; loadcell status",
 		w->dir);
 	expect(w, "rrd", 1, line, "200;180;900;0;");
 	set(w->host, METRIC_LEDGER_ERRORS, 4);
 	snprintf(line, sizeof(line),
 		"WARNING ledger: 4 errors and 0 lost messages since the collector started; df "
-		"%s/data; "
-		"journalctl -u loadcelld; once it is mended: systemctl restart loadcelld",
+		"%s/data; journalctl -u loadcelld; once it is mended: systemctl restart loadcelld",
 		w->dir);
 	expect(w, "ledger", 1, line, NULL);
 	set(w->host, METRIC_LEDGER_SPOOL, 2001);
 	snprintf(line, sizeof(line),
-		"WARNING spool: 2000 of at most 20000 records wait; start the collector: systemctl "
-		"restart loadcelld; when it runs: df %s/data",
+		"WARNING spool: 2000 of at most 20000 records wait (10 %%); start the collector: "
+		"systemctl restart loadcelld; when it runs: df %s/data",
 		w->dir);
 	expect(w, "spool", 1, line, "2000;2000;16000;0;20000");
 }
 
-/* --- the command ---------------------------------------------------------------------------------
- */
+/* --- the command ------------------------------------------------------------------------- */
 
 static void test_usage(void **state)
 {
@@ -795,7 +764,7 @@ static void test_configured(void **state)
 
 	write_config(w, "check = threads-max 5 0\ncheck = collector off\ncheck = clock off");
 	expect(w, "threads-max", 1,
-		"WARNING threads-max: 2000 of 32768 (6 %) threads are used; sysctl -w "
+		"WARNING threads-max: 2000 of 32768 threads are used (6 %); sysctl -w "
 		"kernel.threads-max=65536, and keep it in /etc/sysctl.d/",
 		"2000;1638;;0;32768");
 	run(w, NULL);
@@ -804,7 +773,7 @@ static void test_configured(void **state)
 	/* What is well is told on request. */
 	assert_null(strstr(w->out, "\nOK"));
 	run(w, "-v", NULL);
-	assert_non_null(strstr(w->out, "\nOK pid-max: 2000 of 65536 (3 %) pids are used\n"));
+	assert_non_null(strstr(w->out, "\nOK pid-max: 2000 of 65536 pids are used (3 %)\n"));
 	assert_int_equal(run(w, "--list", NULL), 0);
 	assert_non_null(strstr(w->out, "\nthreads-max         5 %       -         kernel."));
 	assert_non_null(strstr(w->out, " fresh (off)\n"));
@@ -840,6 +809,16 @@ static void test_hostile_name(void **state)
 	run(w, "--only", "hooks", NULL);
 	assert_null(strpbrk(w->out, "|\033"));
 	assert_non_null(strstr(w->out, "a?b\\x1b[31m\\x0aOK x; "));
+}
+
+static void test_hostile_command(void **state)
+{
+	struct world *w = *state;
+
+	w->lxcpath = "/home/x/$(reboot)";
+	set(w->web, METRIC_PIDS_CURRENT, 99);
+	run(w, "--only", "pids-near", NULL);
+	assert_non_null(strstr(w->out, "; lxc-cgroup -P LXCPATH -n web01 pids.max 256, and"));
 }
 
 /* docs/check.md has a line for each row of the table, with its thresholds, and no other. */
@@ -895,6 +874,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_configured, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_json, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hostile_command, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_documented, setup, teardown),
 	};
 
