@@ -19,8 +19,7 @@ static uint64_t count(const struct checkup *c, unsigned int id)
 	return view_host_value(&c->view, id).number;
 }
 
-/* --- the collector
- * -------------------------------------------------------------------------------- */
+/* --- the collector ----------------------------------------------------------------------- */
 
 static void report_helpers(struct checkup *c, const char *answer)
 {
@@ -109,8 +108,7 @@ void check_cycles(struct checkup *c)
 			config_path(c->cli->config_path));
 }
 
-/* --- what it stores
- * --------------------------------------------------------------------------------- */
+/* --- what it stores ---------------------------------------------------------------------- */
 
 void check_store(struct checkup *c)
 {
@@ -151,6 +149,10 @@ void check_ledger(struct checkup *c)
 
 	if (!needs_sample(c))
 		return;
+	if (!value_is_number(view_host_value(&c->view, METRIC_LEDGER_ERRORS))) {
+		report(c, CHECK_UNKNOWN, "the ledger has not reported yet");
+		return;
+	}
 	errors = count(c, METRIC_LEDGER_ERRORS);
 	lost = count(c, METRIC_LEDGER_LOST);
 	if (!errors && !lost) {
@@ -184,7 +186,7 @@ void check_spool(struct checkup *c)
 	uint64_t records = 0, running = 0;
 	enum check_state state;
 
-	if (c->fresh) {
+	if (c->fresh && value_is_number(view_host_value(&c->view, METRIC_LEDGER_SPOOL))) {
 		records = count(c, METRIC_LEDGER_SPOOL);
 		running = count(c, METRIC_INSTANCES_RUNNING);
 	} else if (!directory || count_records(directory, &records) < 0) {

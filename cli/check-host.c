@@ -191,8 +191,7 @@ void check_commit_limit(struct checkup *c)
 			  "vm.overcommit_memory=0");
 }
 
-/* --- clock
- * ---------------------------------------------------------------------------------------- */
+/* --- clock ------------------------------------------------------------------------------- */
 
 void judge_clock(struct checkup *c, int state, const struct timex *t)
 {
@@ -217,8 +216,7 @@ void check_clock(struct checkup *c)
 	judge_clock(c, state < 0 ? -errno : state, &t);
 }
 
-/* --- snmpd
- * ---------------------------------------------------------------------------------------- */
+/* --- snmpd ------------------------------------------------------------------------------- */
 
 /* 1: a line "master agentx" (or all, yes, on); 0; or a negative errno. */
 static int is_master(const char *path)

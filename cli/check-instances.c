@@ -49,8 +49,7 @@ static struct value instance_value(const struct checkup *c, size_t row, unsigned
 	return snapshot_value(c->view.snapshot, SCOPE_INSTANCE, row, id);
 }
 
-/* --- limits
- * --------------------------------------------------------------------------------------- */
+/* --- limits ------------------------------------------------------------------------------ */
 
 void check_limit(struct checkup *c)
 {
@@ -158,8 +157,7 @@ void check_near(struct checkup *c)
 		advise_limit(c, r, worst, worst_limit);
 }
 
-/* --- file systems
- * --------------------------------------------------------------------------------- */
+/* --- file systems ------------------------------------------------------------------------ */
 
 void check_filesystems(struct checkup *c)
 {
@@ -205,8 +203,7 @@ void check_filesystems(struct checkup *c)
 		report(c, CHECK_OK, "the fullest is used to %u %%", worst);
 }
 
-/* --- controllers
- * ----------------------------------------------------------------------------------- */
+/* --- controllers ------------------------------------------------------------------------- */
 
 /* Which kind of metrics goes without, and the kernel's way to have it. */
 static const struct {
@@ -313,8 +310,7 @@ void check_swap_accounting(struct checkup *c)
 			  "update-grub and a restart)");
 }
 
-/* --- hooks
- * ----------------------------------------------------------------------------------------- */
+/* --- hooks ------------------------------------------------------------------------------- */
 
 struct hooked {
 	size_t containers, unreadable;

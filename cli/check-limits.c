@@ -12,16 +12,21 @@ static void handle_of(const struct checkup *c, size_t row, struct snapshot_row *
 		*fixed = (struct snapshot_row){.text = {[TEXT_HANDLE] = "the host"}};
 }
 
-/* What could not be looked at may be worse: then "well" is not known. */
+/* What could not be looked at may be worse: a part is neither "well" nor a figure. */
 static void mind_the_rest(struct checkup *c, const struct scan *s, bool files)
 {
-	if (s->cut)
-		report(c, CHECK_UNKNOWN, "after %zu processes the time was over", s->n);
-	if (!files || !s->denied)
+	bool denied = files && s->denied;
+
+	if (c->finding->state >= CHECK_WARNING || (!denied && !s->cut))
 		return;
-	report(c, CHECK_UNKNOWN, "%zu of %zu processes show their open files to root only",
-		s->denied, s->n);
-	advise(c, "run it as root: sudo loadcell check");
+	c->finding->has_figures = false;
+	if (denied) {
+		report(c, CHECK_UNKNOWN, "%zu of %zu processes show their open files to root only",
+			s->denied, s->n);
+		advise(c, "run it as root: sudo loadcell check");
+	} else {
+		report(c, CHECK_UNKNOWN, "after %zu processes the time was over", s->n);
+	}
 }
 
 /* --- open files -------------------------------------------------------------------------- */
@@ -65,8 +70,7 @@ void check_nofile(struct checkup *c)
 	mind_the_rest(c, s, true);
 }
 
-/* --- sums by user
- * --------------------------------------------------------------------------------- */
+/* --- sums by user ------------------------------------------------------------------------ */
 
 struct user {
 	uint64_t user_ns;
@@ -148,8 +152,7 @@ void check_nproc(struct checkup *c)
 	mind_the_rest(c, s, false);
 }
 
-/* --- inotify
- * -------------------------------------------------------------------------------------- */
+/* --- inotify ----------------------------------------------------------------------------- */
 
 static void check_inotify(struct checkup *c, bool watches)
 {

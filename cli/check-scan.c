@@ -218,7 +218,9 @@ static int read_process(struct scan *s, int dirfd, const struct places *places, 
 		return -ESRCH;
 	p->uid = (uid_t)uid;
 	p->owner = (uid_t)euid;
-	s->snmpd |= strncmp(buf, "Name:\tsnmpd\n", strlen("Name:\tsnmpd\n")) == 0;
+	/* The host's, not one in a pid namespace of its own. */
+	s->snmpd |= strncmp(buf, "Name:\tsnmpd\n", strlen("Name:\tsnmpd\n")) == 0 &&
+		    read_number(buf, "NSpid:", 1, &euid) < 0;
 	if (p->row != SIZE_MAX && s->init && is_init(buf))
 		s->init[p->row] = (size_t)(p - s->list) + 1;
 	if (read_file_at(dirfd, "limits", buf, FILE_MAX) < 0 ||

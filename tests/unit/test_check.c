@@ -170,6 +170,7 @@ static void fill_sample(struct world *w)
 	set(w->host, METRIC_RECENT_PENDING, 70 * S);
 	set(w->host, METRIC_STORE_SIZE_LIMIT, 2 * G);
 	set(w->host, METRIC_LEDGER_SPOOL, 5);
+	set(w->host, METRIC_LEDGER_ERRORS, 0);
 	set(w->host, METRIC_INSTANCES_RUNNING, 1);
 	set(w->web, METRIC_CPU_LIMIT, 2 * S);
 	set(w->web, METRIC_MEMORY_USAGE, 70 * M);
@@ -450,8 +451,37 @@ static void test_process_limits(void **state)
 		"49;40;47;0;50");
 }
 
-/* --- the network
- * ----------------------------------------------------------------------------------- */
+/* Who may not look into "fd" is told so, and gets no figure. */
+static void test_denied(void **state)
+{
+	struct world *w = *state;
+	static const char *const open_to_all[] = {"", "/run"};
+	char path[96];
+	pid_t child;
+	int status;
+
+	publish(w);
+	for (size_t i = 0; i < ARRAY_SIZE(open_to_all); i++) {
+		snprintf(path, sizeof(path), "%s%s", w->dir, open_to_all[i]);
+		assert_int_equal(chmod(path, 0777), 0);
+	}
+	snprintf(path, sizeof(path), "%s/proc/1/fd", w->dir);
+	assert_int_equal(chmod(path, 0), 0);
+	child = fork();
+	if (child == 0) {
+		if (geteuid() == 0 && setuid(65534) < 0)
+			_exit(99);
+		run(w, "--only", "inotify-instances", NULL);
+		_exit(w->exit != 3 || strchr(w->out, '|') ||
+			!strstr(w->out,
+				"1 of 3 processes show their open files to root only; run it"));
+	}
+	waitpid(child, &status, 0);
+	assert_int_equal(chmod(path, 0755), 0);
+	assert_int_equal(status, 0);
+}
+
+/* --- the network ------------------------------------------------------------------------- */
 
 static void test_network(void **state)
 {
@@ -535,6 +565,9 @@ static void test_snmpd(void **state)
 	struct world *w = *state;
 	char line[512];
 
+	put_process(w, (struct made_up){401, "snmpd", "401\t9", 0, 1, 1024, 50, 3, 0, 0,
+			       "/elsewhere", HOST_NS});
+	expect(w, "snmpd", 0, "NOT APPLICABLE snmpd: snmpd does not run", NULL);
 	put_process(w, (struct made_up){400, "snmpd", "400", 0, 1, 1024, 50, 3, 0, 0,
 			       "/system.slice", HOST_NS});
 	snprintf(line, sizeof(line),
@@ -728,12 +761,20 @@ static void test_store(void **state)
 		"%s/data; journalctl -u loadcelld; once it is mended: systemctl restart loadcelld",
 		w->dir);
 	expect(w, "ledger", 1, line, NULL);
+	w->host[metric_slot(METRIC_LEDGER_ERRORS)] = value_absent();
+	expect(w, "ledger", 3, "UNKNOWN ledger: the ledger has not reported yet", NULL);
 	set(w->host, METRIC_LEDGER_SPOOL, 2001);
 	snprintf(line, sizeof(line),
 		"WARNING spool: 2000 of at most 20000 records wait (10 %%); start the collector: "
 		"systemctl restart loadcelld; when it runs: df %s/data",
 		w->dir);
 	expect(w, "spool", 1, line, "2000;2000;16000;0;20000");
+	/* Without a collector they are counted; links to runs are no records. */
+	w->age_s = -1;
+	put(w, "run/spool/start.0000000000000007", "{}");
+	put(w, "run/spool/init.12", "x");
+	expect(w, "spool", 0, "OK spool: 1 of at most 20000 records wait (0 %)",
+		"1;2000;16000;0;20000");
 }
 
 /* --- the command ------------------------------------------------------------------------- */
@@ -859,6 +900,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ceilings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inotify, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_process_limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_denied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_network, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clock, setup, teardown),
