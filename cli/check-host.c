@@ -169,7 +169,7 @@ void check_commit_limit(struct checkup *c)
 	char buf[8192];
 	ssize_t len = proc_read(c, "meminfo", buf, sizeof(buf));
 	enum check_state state;
-	uint64_t mode;
+	uint64_t mode = 0;
 
 	if (len < 0 || parse_flat(buf, (size_t)len, keys, ARRAY_SIZE(keys), v) < 0 ||
 		!value_is_number(v[0]) || !value_is_number(v[1]) ||

@@ -12,22 +12,20 @@
 struct resource {
 	const char *what;
 	unsigned int used, limit;
-	const char *remedy;
 	bool bytes;
-	const char *v1, *v2; /* files that lxc-cgroup sets */
+	const char *v1, *v2; /* the settings, behind lxc.cgroup. and lxc.cgroup2. */
+	const char *v1_value, *v2_value;
 };
 
 const struct resource resource_memory = {"memory", METRIC_MEMORY_WORKING_SET, METRIC_MEMORY_LIMIT,
-	"lxc.cgroup2.memory.max = 2G (v1: lxc.cgroup.memory.limit_in_bytes)", true,
-	"memory.limit_in_bytes", "memory.max"};
-const struct resource resource_pids = {"pids", METRIC_PIDS_CURRENT, METRIC_PIDS_LIMIT,
-	"lxc.cgroup2.pids.max = 2000 (v1: lxc.cgroup.pids.max)", false, "pids.max", "pids.max"};
-const struct resource resource_cpu = {"CPU", METRIC_CPU_USED_CORES, METRIC_CPU_LIMIT,
-	"lxc.cgroup2.cpu.max = 200000 100000 for 2 cores (v1: lxc.cgroup.cpu.cfs_quota_us)", false,
-	NULL, NULL};
-const struct resource resource_disk = {"disk", METRIC_DISK_USED, METRIC_DISK_LIMIT,
-	"a project quota, or a file system of its own (lxc-create -B lvm, zfs, loop)", true, NULL,
-	NULL};
+	true, "memory.limit_in_bytes", "memory.max", "2G", "2G"};
+const struct resource resource_pids = {"pids", METRIC_PIDS_CURRENT, METRIC_PIDS_LIMIT, false,
+	"pids.max", "pids.max", "2000", "2000"};
+const struct resource resource_cpu = {"CPU", METRIC_CPU_USED_CORES, METRIC_CPU_LIMIT, false,
+	"cpu.cfs_quota_us", "cpu.max", "200000", "200000 100000"};
+/* No cgroup has such a limit. */
+const struct resource resource_disk = {
+	"disk", METRIC_DISK_USED, METRIC_DISK_LIMIT, true, NULL, NULL, NULL, NULL};
 
 static size_t rows_of(const struct checkup *c, enum metric_scope scope)
 {
@@ -49,6 +47,11 @@ static struct value instance_value(const struct checkup *c, size_t row, unsigned
 	return snapshot_value(c->view.snapshot, SCOPE_INSTANCE, row, id);
 }
 
+static bool is_v1(const struct resource *r, const struct snapshot_row *fixed)
+{
+	return source_version(metric_by_id(r->limit), fixed->text[TEXT_CGROUPS]) == 1;
+}
+
 /* --- limits ------------------------------------------------------------------------------ */
 
 void check_limit(struct checkup *c)
@@ -58,6 +61,7 @@ void check_limit(struct checkup *c)
 	struct snapshot_row fixed;
 	enum check_state state;
 	size_t known = 0;
+	bool v1 = false;
 
 	if (!needs_sample(c))
 		return;
@@ -65,8 +69,10 @@ void check_limit(struct checkup *c)
 		struct value limit = instance_value(c, row, r->limit);
 
 		known += limit.state != VALUE_ABSENT;
-		if (limit.state == VALUE_UNLIMITED)
-			names_add(&names, fixed.text[TEXT_HANDLE]);
+		if (limit.state != VALUE_UNLIMITED)
+			continue;
+		names_add(&names, fixed.text[TEXT_HANDLE]);
+		v1 = is_v1(r, &fixed);
 	}
 	if (!known) {
 		report(c, CHECK_NOT_APPLICABLE, "no instance has a %s limit that is known",
@@ -81,8 +87,15 @@ void check_limit(struct checkup *c)
 	}
 	report(c, state, "%zu of %zu instance%s without a %s limit: %s", names.n, known,
 		PLURAL(known), r->what, names_text(&names));
-	if (state != CHECK_OK)
-		advise(c, "set %s; if that is meant: check = %s off", r->remedy, c->check->id);
+	if (state != CHECK_OK && !r->v1)
+		advise(c,
+			"a project quota, or a file system of its own (lxc-create -B lvm, zfs, "
+			"loop); if that is meant: check = %s off",
+			c->check->id);
+	else if (state != CHECK_OK)
+		advise(c, "lxc.cgroup%s.%s = %s or the like; if that is meant: check = %s off",
+			v1 ? "" : "2", v1 ? r->v1 : r->v2, v1 ? r->v1_value : r->v2_value,
+			c->check->id);
 }
 
 static struct cell amount(const struct resource *r, uint64_t n)
@@ -111,11 +124,14 @@ static void advise_limit(struct checkup *c, const struct resource *r, size_t row
 			argument(fixed.text[TEXT_HANDLE], "NAME"));
 		return;
 	}
-	v1 = source_version(metric_by_id(r->limit), fixed.text[TEXT_CGROUPS]) == 1;
-	advise(c, "lxc-cgroup -P %s -n %s %s %" PRIu64 ", and in its configuration: %s",
+	v1 = is_v1(r, &fixed);
+	advise(c,
+		"lxc-cgroup -P %s -n %s %s %" PRIu64
+		", and in its configuration: lxc.cgroup%s.%s = "
+		"%" PRIu64,
 		argument(fixed.text[TEXT_LXCPATH], "LXCPATH"),
 		argument(fixed.text[TEXT_NAME], "NAME"), v1 ? r->v1 : r->v2, twice(limit),
-		r->remedy);
+		v1 ? "" : "2", v1 ? r->v1 : r->v2, twice(limit));
 }
 
 void check_near(struct checkup *c)

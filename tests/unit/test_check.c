@@ -595,26 +595,25 @@ static void test_instances(void **state)
 
 	w->web[metric_slot(METRIC_MEMORY_LIMIT)] = value_unlimited();
 	expect(w, "memory-limits", 1,
-		"WARNING memory-limits: 1 of 1 instance without a memory limit: web01; set "
-		"lxc.cgroup2.memory.max = 2G (v1: lxc.cgroup.memory.limit_in_bytes); if that is "
-		"meant: check = memory-limits off",
+		"WARNING memory-limits: 1 of 1 instance without a memory limit: web01; "
+		"lxc.cgroup.memory.limit_in_bytes = 2G or the like; if that is meant: check = "
+		"memory-limits off",
 		"1;1;;0;1");
 	w->web[metric_slot(METRIC_PIDS_LIMIT)] = value_unlimited();
 	expect(w, "pids-limits", 1,
-		"WARNING pids-limits: 1 of 1 instance without a pids limit: web01; set "
-		"lxc.cgroup2.pids.max = 2000 (v1: lxc.cgroup.pids.max); if that is meant: check = "
-		"pids-limits off",
+		"WARNING pids-limits: 1 of 1 instance without a pids limit: web01; "
+		"lxc.cgroup.pids.max = 2000 or the like; if that is meant: check = pids-limits off",
 		"1;1;;0;1");
 	expect(w, "pids-near", 0, "NOT APPLICABLE pids-near: no instance has a pids limit", NULL);
 	w->web[metric_slot(METRIC_CPU_LIMIT)] = value_unlimited();
 	expect(w, "cpu-limits", 1,
-		"WARNING cpu-limits: 1 of 1 instance without a CPU limit: web01; set "
-		"lxc.cgroup2.cpu.max = 200000 100000 for 2 cores (v1: "
-		"lxc.cgroup.cpu.cfs_quota_us); if that is meant: check = cpu-limits off",
+		"WARNING cpu-limits: 1 of 1 instance without a CPU limit: web01; "
+		"lxc.cgroup.cpu.cfs_quota_us = 200000 or the like; if that is meant: check = "
+		"cpu-limits off",
 		"1;1;;0;1");
 	w->web[metric_slot(METRIC_DISK_LIMIT)] = value_unlimited();
 	expect(w, "disk-limits", 1,
-		"WARNING disk-limits: 1 of 1 instance without a disk limit: web01; set a project "
+		"WARNING disk-limits: 1 of 1 instance without a disk limit: web01; a project "
 		"quota, or a file system of its own (lxc-create -B lvm, zfs, loop); if that is "
 		"meant: check = disk-limits off",
 		"1;1;;0;1");
@@ -628,13 +627,13 @@ static void test_near(void **state)
 	expect(w, "memory-near", 1,
 		"WARNING memory-near: web01 uses 120M of its 128M memory (93 %); lxc-cgroup -P "
 		"/var/lib/lxc -n web01 memory.limit_in_bytes 268435456, and in its configuration: "
-		"lxc.cgroup2.memory.max = 2G (v1: lxc.cgroup.memory.limit_in_bytes)",
+		"lxc.cgroup.memory.limit_in_bytes = 268435456",
 		"125829120;120795955;131533373;0;134217728");
 	set(w->web, METRIC_PIDS_CURRENT, 99);
 	expect(w, "pids-near", 2,
 		"CRITICAL pids-near: web01 uses 99 of its 100 pids (99 %); lxc-cgroup -P "
-		"/var/lib/lxc -n web01 pids.max 256, and in its configuration: "
-		"lxc.cgroup2.pids.max = 2000 (v1: lxc.cgroup.pids.max)",
+		"/var/lib/lxc -n web01 pids.max 256, and in its configuration: lxc.cgroup.pids.max "
+		"= 256",
 		"99;80;95;0;100");
 	set(w->web, METRIC_DISK_USED, 4 * G);
 	expect(w, "disk-near", 2,
@@ -852,6 +851,20 @@ static void test_hostile_name(void **state)
 	assert_non_null(strstr(w->out, "a?b\\x1b[31m\\x0aOK x; "));
 }
 
+static void test_v2(void **state)
+{
+	struct world *w = *state;
+
+	w->cgroups = "cpu=/a\nmemory=/a\npids=/a\nio=/a\n";
+	w->web[metric_slot(METRIC_CPU_LIMIT)] = value_unlimited();
+	set(w->web, METRIC_MEMORY_WORKING_SET, 127 * M);
+	run(w, "--only", "cpu-limits,memory-near,controllers", NULL);
+	assert_non_null(strstr(w->out, "; lxc.cgroup2.cpu.max = 200000 100000 or the like; if"));
+	assert_non_null(strstr(w->out, " memory.max 268435456, and in its configuration: "
+				       "lxc.cgroup2.memory.max = 268435456\n"));
+	assert_non_null(strstr(w->out, "\nOK controllers: "));
+}
+
 static void test_hostile_command(void **state)
 {
 	struct world *w = *state;
@@ -916,6 +929,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_configured, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_json, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_v2, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_command, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_documented, setup, teardown),
 	};
