@@ -23,6 +23,8 @@ static const struct command commands[] = {
 		"[-f] [--since WHEN] [--json] [--id ID] [NAME ...]"},
 	{"metrics", metrics_main, "what is measured, and where it comes from", "[--json|--man]"},
 	{"status", status_main, "whether the collector is well", "[--json]"},
+	{"check", check_main, "what bites hosts with many instances, and what to do about it",
+		"[--json] [--only ID[,ID]] [--list] [--verbose]"},
 	{"hooks", hooks_main, "puts LXC's hooks in place, and shows which containers have them",
 		"install|remove|status [--json] [--directory DIR] [--file FILE]"},
 	{"mib", mib_main, "prints LOADCELL-MIB, what loadcell-snmp tells", "[--arc OID]"},
@@ -163,6 +165,12 @@ static int terminal_width(FILE *out)
 	return MIN(width, WIDTH_MAX);
 }
 
+/* What a monitoring system takes for "unknown", where the command is made for one. */
+static int failure(const struct cli *cli)
+{
+	return cli->command && cli->command->run == check_main ? CHECK_UNKNOWN_EXIT : CLI_FAILED;
+}
+
 static int run_command(struct cli *cli, int argc, char **argv)
 {
 	struct error err;
@@ -176,7 +184,7 @@ static int run_command(struct cli *cli, int argc, char **argv)
 		return cli_usage(cli, "there is no command '%s'", argv[0]);
 	r = config_load(path, &cli->config, &err);
 	if (r < 0)
-		return cli_fail(cli, CLI_FAILED, "%s", err.text);
+		return cli_fail(cli, failure(cli), "%s", err.text);
 	r = cli->command->run(cli, argc, argv);
 	config_free(cli->config);
 	return r;
@@ -209,6 +217,7 @@ int cli_main(int argc, char **argv, FILE *out, FILE *err)
 		r = run_command(&cli, argc - optind, argv + optind);
 	/* A full disk or a closed pipe is a failure of what was asked for. */
 	if (fflush(out) != 0 || ferror(out))
-		r = r == CLI_DONE ? cli_fail(&cli, CLI_FAILED, "cannot write the output: %m") : r;
+		r = r == CLI_DONE ? cli_fail(&cli, failure(&cli), "cannot write the output: %m")
+				  : r;
 	return r;
 }

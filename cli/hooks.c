@@ -334,6 +334,32 @@ static int hooks_status(const struct hooks *h)
 	return r;
 }
 
+static int answer_number(enum answer answer)
+{
+	return answer == ANSWER_UNKNOWN ? -1 : answer == ANSWER_YES;
+}
+
+int hooks_each(const struct cli *cli, const struct view *v,
+	void (*call)(void *data, const char *name, int configured, int hooked), void *data)
+{
+	const struct hooks h = {.cli = cli};
+	struct containers all = {0};
+	int r = CLI_DONE;
+
+	for (size_t i = 0; i < cli->config->lxcpaths && r == CLI_DONE; i++)
+		r = read_lxcpath(&h, cli->config->lxcpath[i], v, &all);
+	if (all.n)
+		qsort(all.list, all.n, sizeof(all.list[0]), by_name);
+	for (size_t i = 0; i < all.n; i++) {
+		const struct container *one = &all.list[i];
+
+		call(data, one->name, answer_number(one->configured), answer_number(one->hooked));
+		free(all.list[i].name);
+	}
+	free(all.list);
+	return r;
+}
+
 int hooks_main(struct cli *cli, int argc, char **argv)
 {
 	struct hooks h = {.cli = cli, .file = FILE_DEFAULT, .directory = DIRECTORY_DEFAULT};

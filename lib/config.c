@@ -160,6 +160,21 @@ static bool is_pattern(const char *value)
 	return true;
 }
 
+/* "ID off" or "ID WARNING CRITICAL", 0 for none; loadcell check knows the ids. */
+static bool is_check(const char *value)
+{
+	const char *p = value + strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-");
+	uint64_t warning, critical;
+
+	if (p == value || *p++ != ' ')
+		return false;
+	if (strcmp(p, "off") == 0)
+		return true;
+	if (scan_number(&p, &warning) || *p++ != ' ' || scan_number(&p, &critical) || *p)
+		return false;
+	return !critical || warning <= critical;
+}
+
 /* Sub-identifiers are 32 bits; X.660 allows 0 to 2 as the first, then 0 to 39 below 0 and 1. */
 bool config_is_arc(const char *value)
 {
@@ -246,6 +261,9 @@ static const struct option options[] = {
 		"1000", "a number from 0 to 100000"},
 	{STRING(listen, is_host_port, 0),
 		"127.0.0.1:9818", "HOST:PORT"},
+	{STRING(check, is_check, 0),
+		NULL, "ID off, or ID WARNING CRITICAL (whole numbers, 0 for none), each once, 64 at "
+		"most"},
 };
 /* clang-format on */
 
@@ -297,6 +315,8 @@ static bool list_of(struct config *c, const struct option *o, struct list *ret)
 		*ret = (struct list){c->lxcpath, &c->lxcpaths, CONFIG_LXCPATH_MAX};
 	else if (o->field == FIELD(pattern))
 		*ret = (struct list){c->pattern, &c->patterns, CONFIG_PATTERNS_MAX};
+	else if (o->field == FIELD(check))
+		*ret = (struct list){c->check, &c->checks, CONFIG_CHECKS_MAX};
 	else
 		return false;
 	return true;

@@ -10,11 +10,12 @@
 /*
  * loadcell.conf: key = value lines, '#' and ';' comments, no sections. Each program takes -c FILE
  * or LOADCELL_CONFIG and finds all paths here. An unknown key, a bad value and a key given twice
- * (lxcpath and pattern may repeat) are errors that name file and line.
+ * (lxcpath, pattern and check may repeat) are errors that name file and line.
  */
 #define CONFIG_PATH_DEFAULT "/etc/loadcell/loadcell.conf"
 #define CONFIG_LXCPATH_MAX  64
 #define CONFIG_PATTERNS_MAX 32
+#define CONFIG_CHECKS_MAX   64
 
 struct config {
 	uint64_t interval_ns;              /* 10s; 1s at least */
@@ -44,6 +45,8 @@ struct config {
 	char *snmp_arc;            /* 1.3.6.1.4.1.8072.9999.9999 */
 	uint64_t snmp_contexts;    /* 1000 */
 	char *listen;              /* 127.0.0.1:9818 */
+	char *check[CONFIG_CHECKS_MAX]; /* "ID off", "ID WARNING CRITICAL"; none */
+	size_t checks;
 };
 
 /* Where to read: the -c argument, else LOADCELL_CONFIG, else the default path. */

@@ -325,8 +325,11 @@ static void test_bad_values(void **state)
 		"run_dir =", "run_dir = \"/run\"", "data_dir = ~/x", "cgroup_root = ./x",
 		"proc_root = proc", "lxcpath = var/lib/lxc", "flush = 0s", "flush = 2h",
 		"keep = 3651d", "keep = 1", "archive = forever", "archive = 11y", "destroyed = yes",
-		"destroyed = drop", "destroyed =", "pattern =", "pattern = /docker/{name}",
-		"pattern = docker", "pattern = docker docker/{name}", "pattern = docker /docker/*",
+		"destroyed = drop", "destroyed =", "check =", "check = x", "check = x on",
+		"check = x 1", "check = x 2 1", "check = X off", "check = x -1 2",
+		"check = x 1 2 3", "check = x off\ncheck = x off",
+		"pattern =", "pattern = /docker/{name}", "pattern = docker",
+		"pattern = docker docker/{name}", "pattern = docker /docker/*",
 		"pattern = docker /{name}/{name}", "pattern = docker /docker/{name",
 		"pattern = Docker /docker/{name}", "pattern = lxc /docker/{name}",
 		"pattern = abcdefghijklmnop /docker/{name}", "pattern = a /[/{name}",
@@ -359,7 +362,8 @@ static void test_bad_values(void **state)
 static void test_good_borders(void **state)
 {
 	static const char *const lines[] = {"interval = 1h", "interval = 1000ms", "flush = 1h",
-		"keep = 3650d", "archive = 10y", "destroyed = keep",
+		"keep = 3650d", "archive = 10y", "destroyed = keep", "check = pid-max off",
+		"check = x 0 0", "check = x 5 0\ncheck = x 1 2",
 		"pattern = abcdefghijklmno /docker/{name}", "pattern = a /1/2/3/4/5/6/{name}",
 		"pattern = a /{name}", "pattern = a /[]x]/{name}", "pattern = a /[!]x]/{name}",
 		"pattern = a /x/{name}\npattern = b /x/{name}", "data_max = 1M", "data_max = 100 %",
