@@ -170,6 +170,7 @@ int show_main(struct cli *cli, int argc, char **argv);
 int top_main(struct cli *cli, int argc, char **argv);
 int runs_main(struct cli *cli, int argc, char **argv);
 int events_main(struct cli *cli, int argc, char **argv);
+int graph_main(struct cli *cli, int argc, char **argv);
 int metrics_main(struct cli *cli, int argc, char **argv);
 int status_main(struct cli *cli, int argc, char **argv);
 int hooks_main(struct cli *cli, int argc, char **argv);

@@ -21,6 +21,8 @@ static const struct command commands[] = {
 		"[--since WHEN] [--json|--csv] [NAME ...]"},
 	{"events", events_main, "starts, ends, OOM kills, changed limits",
 		"[-f] [--since WHEN] [--json] [--id ID] [NAME ...]"},
+	{"graph", graph_main, "draws a picture of an instance, the host or the heaviest instances",
+		"NAME|--host|--top METRIC [--graph ID] [--from WHEN] [--to WHEN] [-o FILE]"},
 	{"metrics", metrics_main, "what is measured, and where it comes from", "[--json|--man]"},
 	{"status", status_main, "whether the collector is well", "[--json]"},
 	{"hooks", hooks_main, "puts LXC's hooks in place, and shows which containers have them",
@@ -89,7 +91,7 @@ static void put_help(const struct cli *cli, const struct cli_option *options, si
 		cli->command ? "this text" : "this text; after a command, what it takes");
 }
 
-#define OPTIONS_MAX 8
+#define OPTIONS_MAX 12
 /* Above all characters: what getopt_long() gives for --help, then for each long option. */
 #define LONG_HELP  256
 #define LONG_FIRST 257

@@ -371,6 +371,15 @@ static int reserve(struct work *w, struct error *err)
 	return s->values && w->weight ? 0 : error_set(err, -ENOMEM, "out of memory");
 }
 
+static int nothing_stored(const struct fetch *f, uint32_t index, struct error *err)
+{
+	const struct index_entry *e = index_by_number(f->index, index);
+
+	return error_set(err, -ENOENT,
+		"nothing is stored of %s: there is neither a file in %s/rrd nor a recent sample",
+		e ? e->handle : "the host", f->config->data_dir);
+}
+
 static int run(struct work *w, struct fetch *f, struct error *err)
 {
 	bool found = false;
@@ -384,7 +393,7 @@ static int run(struct work *w, struct fetch *f, struct error *err)
 	if (w->after_ns < w->q->to_s * NSEC_PER_SEC && add_ring(w, f, &found) < 0)
 		return error_set(err, -ENOMEM, "out of memory");
 	if (file < 0 && !found)
-		return error_set(err, -ENOENT, "nothing is stored of it");
+		return nothing_stored(f, w->q->index, err);
 	finish(w, MAX(f->newest_ns, w->after_ns));
 	return divide(w, f, err);
 }
