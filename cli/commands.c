@@ -13,10 +13,11 @@ static const struct command commands[] = {
 	{"list", list_main,
 		"one line per instance; PATTERN is a glob of handles, host names, groups, "
 		"addresses",
-		"[--all] [--json|--csv] [--sort COLUMN] [--reverse] [--wide] [PATTERN ...]"},
+		"[--all|--at WHEN] [--json|--csv] [--sort COLUMN] [--reverse] [--wide] [PATTERN "
+		"...]"},
 	{"show", show_main, "everything about one instance; NAME is its handle", "[--json] NAME"},
 	{"top", top_main, "a live table of instances",
-		"[--batch] [--delay S] [--count N] [--sort COLUMN] [--filter TEXT]"},
+		"[--at WHEN] [--batch] [--delay S] [--count N] [--sort COLUMN] [--filter TEXT]"},
 	{"runs", runs_main, "what ended instances have used, and what running ones have so far",
 		"[--since WHEN] [--json|--csv] [NAME ...]"},
 	{"events", events_main, "starts, ends, OOM kills, changed limits",

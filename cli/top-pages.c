@@ -121,6 +121,8 @@ size_t top_view_help(size_t width, size_t first, size_t lines, const struct top_
 		{"space", "pause and go on"},
 		{"+ -", "look less or more often"},
 		{"arrows", "select; PgUp, PgDn, Home and End too"},
+		{"< >", "left and right arrow: into the past by an interval; shift or < >: by ten"},
+		{"l", "back to the present"},
 		{"", ""},
 		{"", "Sort by a column, and once more the other way round:"},
 	};
