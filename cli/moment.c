@@ -11,11 +11,12 @@
 #include "../lib/metric-json.h"
 #include "history.h"
 
-/* An instance that ran at that time: a line of the ledger, or a row of the present. */
+/* An instance that ran at that time: a line of the ledger, a row of the present, or neither. */
 struct ran {
 	uint32_t index;
 	uint64_t run, start_ns;
-	json_t *line; /* NULL: it still runs */
+	json_t *line;
+	bool present;
 	size_t row;
 };
 
@@ -108,12 +109,25 @@ static int by_index(const void *a, const void *b)
 	return !x->line - !y->line;
 }
 
+/* Nobody tells who ran: all that have been seen since may have. */
+static int take_entry(void *data, const struct index_entry *e)
+{
+	struct work *w = data;
+	struct ran *r = e->last_seen_s * NSEC_PER_SEC >= w->at_ns ? add_ran(w) : NULL;
+
+	if (r)
+		r->index = e->number;
+	return w->no_memory;
+}
+
 static int collect_ran(struct work *w)
 {
 	size_t kept = 0;
 	int r = journal_read(w->config->data_dir, "runs", w->at_ns, take_line, w, NULL);
 
 	take_present(w);
+	if (!w->n)
+		index_each(fetch_index(w->fetch), take_entry, w);
 	if (w->no_memory || r == -ENOMEM)
 		return -ENOMEM;
 	if (w->n)
@@ -155,7 +169,7 @@ static int add_row(struct work *w, uint32_t index, uint64_t run, const struct ra
 	_cleanup_free_ char *facts = line ? facts_from_json(json_object_get(line, "facts")) : NULL;
 	struct snapshot_row row = {0};
 
-	if (ran && !line)
+	if (ran && ran->present)
 		snapshot_row(w->now.snapshot, SCOPE_INSTANCE, ran->row, &row);
 	if (line) {
 		row.text[TEXT_NAME] = history_text(line, "name");
@@ -165,7 +179,7 @@ static int add_row(struct work *w, uint32_t index, uint64_t run, const struct ra
 		row.text[TEXT_KIND] = history_text(line, "kind");
 		row.text[TEXT_GROUPS] = groups;
 		row.text[TEXT_FACTS] = facts;
-	} else if (!ran && e) {
+	} else if (e && !row.text[TEXT_NAME]) {
 		row.text[TEXT_NAME] = e->name;
 		row.text[TEXT_HANDLE] = e->handle;
 		row.text[TEXT_LXCPATH] = e->lxcpath;
@@ -345,7 +359,7 @@ static void fill_limits(const struct work *w, const struct ran *ran, struct valu
 			continue;
 		if (then)
 			v = metric_from_json(m, json_object_get(then, m->name), SCALE_BASE);
-		else if (!ran->line)
+		else if (ran->present)
 			v = snapshot_value(w->now.snapshot, SCOPE_INSTANCE, ran->row, m->id);
 		if (v.state == VALUE_UNLIMITED)
 			values[slot] = v;
@@ -389,6 +403,8 @@ static int from_files(struct work *w, struct snapshot_info *info, struct error *
 		if (known < 0)
 			return known;
 		some |= known;
+		if (!known && !ran->line && !ran->present)
+			continue;
 		fill_derived(w, ran, values);
 		if (add_row(w, ran->index, ran->run, ran, values) < 0)
 			return -ENOMEM;
