@@ -16,6 +16,7 @@ struct column {
 	/* A ratio: to the smaller of these. */
 	size_t limit;      /* a column; 0: this is no ratio */
 	unsigned int host; /* a metric of the host */
+	bool stored;       /* the file has it: the ring goes on where that ends */
 };
 
 struct work {
@@ -113,7 +114,7 @@ static void add_piece(struct work *w, size_t column, uint64_t from, uint64_t to,
 	const uint64_t start = w->s->start_s * NSEC_PER_SEC, step = w->step_ns;
 	double *values = w->s->values + column * w->s->n, *weight = w->weight + column * w->s->n;
 
-	from = MAX(MAX(from, start), w->after_ns);
+	from = MAX(MAX(from, start), w->column[column].stored ? w->after_ns : 0);
 	to = MIN(to, start + w->s->n * step);
 	while (from < to && !isnan(value)) {
 		size_t i = (size_t)((from - start) / step);
@@ -193,6 +194,15 @@ static int add_rows(struct work *w, const struct rows_file *f, const struct rows
 	return r;
 }
 
+static void find_sources(struct column *c, const struct rows_file *f)
+{
+	c->stored = false;
+	for (size_t k = 0; k < PARTS_MAX; k++) {
+		c->source[k] = *c->ds[k] ? rows_source(f, c->ds[k]) : -1;
+		c->stored |= c->source[k] >= 0;
+	}
+}
+
 static int read_file(struct work *w, const struct rows_file *f)
 {
 	const struct rows_archive *coarse = choose(f, w->q), *fine = finest(f, w->q);
@@ -203,9 +213,7 @@ static int read_file(struct work *w, const struct rows_file *f)
 	memset(w->weight, 0, all * sizeof(double));
 	w->after_ns = 0;
 	for (size_t i = 0; i < w->columns; i++)
-		for (size_t k = 0; k < PARTS_MAX; k++)
-			w->column[i].source[k] =
-				*w->column[i].ds[k] ? rows_source(f, w->column[i].ds[k]) : -1;
+		find_sources(&w->column[i], f);
 	if (!coarse)
 		return 0;
 	w->s->resolution_s = coarse->step_s;
@@ -280,9 +288,20 @@ static bool are_neighbours(const struct sample *a, const struct sample *b, uint6
 	       b->time_ns - a->time_ns <= heartbeat_ns;
 }
 
-static int add_ring(struct work *w, struct fetch *f, bool *ret_found)
+/* From where on samples are wanted: the end of the file, or all for what is not in it. */
+static uint64_t ring_since(const struct work *w)
 {
 	uint64_t since = MAX(w->after_ns, w->s->start_s * NSEC_PER_SEC);
+
+	for (size_t i = 0; i < w->columns; i++)
+		if (!w->column[i].stored)
+			since = w->s->start_s * NSEC_PER_SEC;
+	return since;
+}
+
+static int add_ring(struct work *w, struct fetch *f, bool *ret_found)
+{
+	uint64_t since = ring_since(w);
 	_cleanup_free_ struct sample *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
 	int r = a && b ? fetch_load_tail(f, since) : -ENOMEM;
 
@@ -390,7 +409,7 @@ static int run(struct work *w, struct fetch *f, struct error *err)
 	file = add_file(w, f, err);
 	if (file < 0 && file != -ENOENT)
 		return file;
-	if (w->after_ns < w->q->to_s * NSEC_PER_SEC && add_ring(w, f, &found) < 0)
+	if (ring_since(w) < w->q->to_s * NSEC_PER_SEC && add_ring(w, f, &found) < 0)
 		return error_set(err, -ENOMEM, "out of memory");
 	if (file < 0 && !found)
 		return nothing_stored(f, w->q->index, err);

@@ -286,7 +286,8 @@ char **render_arguments(const struct plot *p, const struct render_options *o, co
 	for (size_t i = 0; i < p->lines; i++)
 		put_line(&a, p, i, use);
 	if (!p->lines)
-		put(&a, "COMMENT:nothing is known of this time\\l");
+		put(&a, "HRULE:0#%06X:nothing is known of this time\\l",
+			colour_of(COLOUR_GRID, p->dark));
 	put_marks(&a, p);
 	if (a.failed)
 		args_free(&a);
