@@ -291,7 +291,8 @@ static void test_refusals(void **state)
 	series_free(&s);
 	q.to_s = T0 + 10800;
 	q.step_s = 10;
-	assert_true(command("truncate -s 300000 '%s/data/rrd/%s'", x->dir, file_of("web%2001", a)));
+	/* Behind the header there is room for a few rows, wherever librrd began. */
+	assert_true(command("truncate -s 30000 '%s/data/rrd/%s'", x->dir, file_of("web%2001", a)));
 	assert_int_equal(fetch_series(f, &q, &s, &err), -EBADMSG);
 	assert_non_null(strstr(err.text, "is damaged"));
 	series_free(&s);
