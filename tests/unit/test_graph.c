@@ -304,19 +304,20 @@ static void test_marks(void **state)
 
 /* --- the programs ----------------------------------------------------------------------------- */
 
-/* Runs `loadcell graph`, with its complaints; "exit N" is the last line. */
-static char *graph(struct fixture *x, const char *arguments_)
+/* Runs loadcell, with its complaints; "exit N" is the last line. */
+static char *loadcell(struct fixture *x, const char *arguments_)
 {
 	const char *build = getenv("LOADCELL_BUILD");
 
 	return output("cd %s && P=$OLDPWD; case %s in /*) P=;; *) P=$P/;; esac; "
-		      "${P}%s/bin/loadcell -c conf graph %s 2>&1; echo exit $?",
+		      "${P}%s/bin/loadcell -c conf %s 2>&1; echo exit $?",
 		x->dir, build ? build : "build", build ? build : "build", arguments_);
 }
 
 static void assert_graph(struct fixture *x, const char *arguments_, const char *part)
 {
-	_cleanup_free_ char *text = graph(x, arguments_);
+	_cleanup_free_ char *line = format_string("graph %s", arguments_);
+	_cleanup_free_ char *text = loadcell(x, line);
 
 	assert_has(text, part);
 }
@@ -365,6 +366,81 @@ static void test_programs(void **state)
 	end(x);
 }
 
+/* --- the past --------------------------------------------------------------------------------- */
+
+static void put_run(struct fixture *x, size_t k, uint64_t from_s, uint64_t to_s)
+{
+	_cleanup_free_ char *path = format_string("%s/data/runs.jsonl", x->dir);
+	_cleanup_fclose_ FILE *f = fopen(path, "a");
+
+	assert_non_null(f);
+	fprintf(f,
+		"{\"schema\":1,\"run\":\"%zx\",\"index\":%u,\"handle\":\"web%zu\","
+		"\"name\":\"web%zu\",\"hostname\":\"h%zu.example\",\"groups\":[\"blue\"],"
+		"\"kind\":\"lxc\",\"lxcpath\":\"/var/lib/lxc\",\"start\":%ju,\"end\":%ju,"
+		"\"metrics\":{\"memory_limit_bytes\":\"unlimited\"}}\n",
+		100 + k, number[k], k, k, k, (uintmax_t)(start_s + from_s),
+		(uintmax_t)(start_s + to_s));
+}
+
+static void assert_line(struct fixture *x, const char *arguments_, const char *part)
+{
+	_cleanup_free_ char *text = loadcell(x, arguments_);
+
+	/* Columns are wider or narrower with what stands in them. */
+	for (char *p = text, *q = text;; p++)
+		if (*p != ' ' || p[1] != ' ')
+			if (!(*q++ = *p))
+				break;
+	assert_has(text, part);
+}
+
+static void test_past(void **state)
+{
+	struct fixture *x = &the_fixture;
+	_cleanup_free_ char *recent = NULL, *at = NULL, *list = NULL, *json = NULL, *top = NULL,
+			    *second = NULL;
+
+	fill(x, 3);
+	put_run(x, 0, 0, 20000);
+	put_run(x, 1, 0, 6000);
+	put_run(x, 2, 9000, 20000);
+	recent = config_run_path(x->config, "recent");
+	/* Cycle 720, in the ring: all that were measured then, with all that was. */
+	at = format_string("@%ju", (uintmax_t)(start_s + 7205));
+	list = format_string("list --wide --at %s", at);
+	json = format_string(
+		"list --at %s --json | jq -c '[.interval, (.instances[] | select(.handle "
+		"== \"web0\").metrics | .cpu_usage_seconds, .pids_limit)] | map(if . then . + 0 "
+		"else . end)'",
+		at);
+	top = format_string("top -b --at %s", at);
+	assert_line(x, list, ", a sample of every 10s\n");
+	assert_line(x, list, "web0 running - 2.00 30M max - 7 - 3K - - - h0.example blue");
+	assert_line(x, list, "web1 running ");
+	assert_line(x, json, "[10,3600,8]");
+	assert_line(x, top, ", a sample of every 10s\n");
+	assert_line(x, top, " 1K 2K ");
+	/* Without the ring: those that ran by the ledger, and means, without counters. */
+	assert_int_equal(unlink(recent), 0);
+	assert_line(x, list, "memory 624M of 1G, at ");
+	assert_line(x, list, ", mean of 10s\n");
+	assert_line(x, list,
+		"web0 running 0.50 2.00 30M max 2.9% 7 - 3K - - 2h h0.example blue "
+		"/var/lib/lxc\nexit 0");
+	assert_line(x, json, "[10,null,null]");
+	assert_line(x, top, " 1K 2K ");
+	second = format_string("list --at @%ju", (uintmax_t)(start_s + 5000));
+	assert_line(x, second, ": 2 instances, ");
+	/* What cannot be answered. */
+	assert_line(x, "list --at 2001-01-01", "nothing is stored of 2001-01-01 00:00:00\nexit 4");
+	assert_line(x, "top --at 2001-01-01 -b", "NO DATA: nothing is stored of 2001-01-01");
+	assert_line(x, "top --at 2001-01-01 -b", "exit 4");
+	assert_line(x, "list --at soon", "'soon' is no time, date or duration");
+	assert_line(x, "list --at -1h --all", "exit 2");
+	end(x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -374,6 +450,7 @@ int main(void)
 		cmocka_unit_test(test_table),
 		cmocka_unit_test_teardown(test_marks, tear_down),
 		cmocka_unit_test_teardown(test_programs, tear_down),
+		cmocka_unit_test_teardown(test_past, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
