@@ -141,21 +141,26 @@ static int draw(const struct config *config, const struct options *o, struct err
 	return r < 0 && !err->text[0] ? error_set(err, r, "cannot write: %s", strerror(-r)) : r;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	_cleanup_(config_free) struct config *config = NULL;
 	struct options o = {.name = ""};
 	struct error err = {""};
 	int r;
 
-	setlocale(LC_CTYPE, "C.UTF-8");
 	if (!read_options(argc, argv, &o))
 		return complain(2, "this program is for loadcell graph and loadcell-web");
 	r = config_load(config_path(o.config), &config, &err);
-	err.text[0] = r < 0 ? err.text[0] : '\0';
-	if (r >= 0)
+	if (r >= 0) {
+		err.text[0] = '\0';
 		r = draw(config, &o, &err);
-	if (r < 0)
-		return complain(r == -ENOENT ? 4 : 1, err.text);
-	return 0;
+	}
+	return r < 0 ? complain(r == -ENOENT ? 4 : 1, err.text) : 0;
+}
+
+int main(int argc, char **argv)
+{
+	setlocale(LC_CTYPE, "C.UTF-8");
+	/* Not exit(): librrd and fontconfig leave their memory to the kernel, which ASan minds. */
+	_exit(run(argc, argv));
 }

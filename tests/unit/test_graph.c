@@ -59,7 +59,7 @@ static void fill(struct fixture *x, size_t n)
 	start_s = now_s - now_s % 3600 - 6 * 3600;
 	begin(x, "");
 	for (size_t i = 0; i < n; i++) {
-		char name[16];
+		char name[32];
 
 		snprintf(name, sizeof(name), "web%zu", i);
 		number[i] = instance(x, name);
