@@ -302,18 +302,16 @@ static uint64_t ring_since(const struct work *w)
 static int add_ring(struct work *w, struct fetch *f, bool *ret_found)
 {
 	uint64_t since = ring_since(w);
-	_cleanup_free_ struct sample *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
-	int r = a && b ? fetch_load_tail(f, since) : -ENOMEM;
+	_cleanup_free_ struct sample *pair = calloc(2, sizeof(*pair)); /* one and the next */
+	int r = pair ? fetch_load_tail(f, since) : -ENOMEM;
 
 	for (size_t i = r < 0 ? 0 : f->tail_n; i-- > 0;) {
 		const struct tail_record *t = &f->tail[i];
-		struct sample *swap = a;
+		struct sample *a = &pair[i % 2], *b = &pair[(i + 1) % 2];
 
 		/* One before is wanted for the rates. */
 		if (t->record.time_ns <= since && i > 0 && f->tail[i - 1].record.time_ns <= since)
 			continue;
-		a = b;
-		b = swap;
 		b->time_ns = t->record.time_ns;
 		b->known = fetch_tail_values(t, w->q->index, b->values, &b->run);
 		*ret_found |= b->known;
@@ -363,7 +361,7 @@ static int divide(struct work *w, struct fetch *f, struct error *err)
 		if (r < 0 && r != -ENOENT)
 			return r;
 		for (size_t k = 0; k < w->s->n; k++) {
-			double least = r < 0 ? limit[k] : fmin(limit[k], host.values[k]);
+			double least = fmin(limit[k], host.values ? host.values[k] : NAN);
 
 			v[k] = least > 0 ? v[k] / least : NAN;
 		}
@@ -380,7 +378,7 @@ static int reserve(struct work *w, struct error *err)
 		return error_set(err, -EINVAL, "the end is not after the beginning");
 	s->step_s = q->step_s;
 	s->start_s = q->from_s - q->from_s % q->step_s;
-	if ((q->to_s - s->start_s) / q->step_s >= FETCH_VALUES_MAX / w->columns)
+	if ((q->to_s - s->start_s) / q->step_s >= FETCH_VALUES_MAX / MAX(w->columns, 1))
 		return error_set(err, -E2BIG, "that are too many points: ask for larger steps");
 	s->n = (size_t)((q->to_s - s->start_s + q->step_s - 1) / q->step_s);
 	s->metrics = q->n_metrics;
