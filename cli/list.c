@@ -155,16 +155,6 @@ static int by_column(const void *a, const void *b, void *data)
 
 /* --- the table ------------------------------------------------------------------------------- */
 
-/* How old it is, or of when. */
-static char *age_text(const struct listing *l)
-{
-	const struct view *v = &l->view;
-
-	if (l->at)
-		return moment_text(v->info->time_ns, l->moment.step_ns, l->moment.exact);
-	return format_string("%s ago", cell_duration(v->age_ns - v->age_ns % NSEC_PER_SEC).text);
-}
-
 static void put_host(const struct listing *l, struct line *line)
 {
 	const struct view *v = &l->view;
@@ -173,17 +163,23 @@ static void put_host(const struct listing *l, struct line *line)
 	const struct metric *memory = metric_by_id(METRIC_HOST_MEMORY_TOTAL);
 	const char *host = view_host_text(v, TEXT_NAME);
 	uint32_t all = v->info->rows[SCOPE_INSTANCE];
-	_cleanup_free_ char *text = NULL, *age = age_text(l);
+	_cleanup_free_ char *text = NULL, *when = NULL, *age = NULL;
 	char shown[32] = "";
 
 	if (l->n < all)
 		snprintf(shown, sizeof(shown), "%zu of ", l->n);
-	text = format_string("%s: %s%u instance%s, CPU %s of %s, memory %s of %s, %s",
-		*host ? host : "-", shown, all, all == 1 ? "" : "s",
-		view_host_cell(v, METRIC_HOST_CPU_USED_CORES).text,
+	/* Of when it is stands first, so that no narrow screen cuts it. */
+	if (l->at)
+		when = moment_text(v->info->time_ns, l->moment.step_ns, l->moment.exact);
+	else
+		age = format_string(
+			", %s ago", cell_duration(v->age_ns - v->age_ns % NSEC_PER_SEC).text);
+	text = format_string("%s%s%s: %s%u instance%s, CPU %s of %s, memory %s of %s%s",
+		*host ? host : "-", when ? " " : "", when ? when : "", shown, all,
+		all == 1 ? "" : "s", view_host_cell(v, METRIC_HOST_CPU_USED_CORES).text,
 		view_host_cell(v, METRIC_HOST_CPUS).text,
 		cell_value(memory, used, "unlimited").text,
-		cell_value(memory, total, "unlimited").text, age ? age : "?");
+		cell_value(memory, total, "unlimited").text, age ? age : "");
 	line_put(line, ATTRIBUTE_NORMAL, text ? text : "?");
 	line_end(line);
 }

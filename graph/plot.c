@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "plot.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
+#include <wchar.h>
 
 #include "../lib/journal.h"
 
@@ -13,6 +15,30 @@ void plot_free(struct plot *p)
 	for (size_t i = 0; i < p->lines; i++)
 		free(p->line[i].values);
 	*p = (struct plot){0};
+}
+
+/* What is no printable text becomes '?': names are chosen by anybody, and an SVG is XML. */
+static void set_text(char *to, size_t size, const char *text)
+{
+	mbstate_t state = {0};
+	size_t at = 0, left = strlen(text);
+
+	while (left && at + MB_LEN_MAX < size) {
+		wchar_t c;
+		size_t n = mbrtowc(&c, text, left, &state);
+
+		if (n == 0 || n > left || wcwidth(c) < 0) {
+			state = (mbstate_t){0};
+			to[at++] = '?';
+			n = n > left || n == 0 ? 1 : n;
+		} else {
+			memcpy(to + at, text, n);
+			at += n;
+		}
+		text += n;
+		left -= n;
+	}
+	to[at] = '\0';
 }
 
 /* Takes the values, or frees them where there is none to show. */
@@ -132,7 +158,7 @@ static int add_lines(struct fetch *f, const struct picture *picture, enum fetch_
 
 		if ((l->style == STYLE_PEAK) != (what == FETCH_MAXIMUM))
 			continue;
-		snprintf(line.label, sizeof(line.label), "%s", l->label);
+		set_text(line.label, sizeof(line.label), l->label);
 		line.values = line_values(p, l, &s, ids);
 		if (!line.values)
 			return error_set(err, -ENOMEM, "out of memory");
@@ -160,7 +186,9 @@ int plot_picture(struct fetch *f, const struct config *config, const struct pict
 	ret->percent = picture->percent;
 	if (ret->unit == UNIT_SECONDS) /* per second */
 		ret->unit = UNIT_CORES;
-	snprintf(ret->title, sizeof(ret->title), "%s%s%s", name, *name ? ": " : "", picture->title);
+	set_text(ret->title, sizeof(ret->title) / 2, name);
+	snprintf(ret->title + strlen(ret->title), sizeof(ret->title) / 2, "%s%s", *name ? ": " : "",
+		picture->title);
 	r = add_lines(f, picture, FETCH_AVERAGE, index, ret, err);
 	if (r == 0 && ret->step_s > finest_s)
 		r = add_lines(f, picture, FETCH_MAXIMUM, index, ret, err);
@@ -274,7 +302,7 @@ static void add_heavy(struct top_work *t, struct heavy *h, enum line_style style
 		line.values[i] *= 100;
 	if (h->handle) {
 		line.colour = free_colour(h->index, taken, t->p->dark);
-		snprintf(line.label, sizeof(line.label), "%s", h->handle);
+		set_text(line.label, sizeof(line.label), h->handle);
 	} else {
 		line.colour = colour_of(COLOUR_REST, t->p->dark);
 		snprintf(line.label, sizeof(line.label), "%zu others", t->others);

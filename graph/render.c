@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <ctype.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <wchar.h>
 
 #include <rrd.h>
 
@@ -70,33 +68,20 @@ static void put(struct args *a, const char *format, ...)
 	a->v[a->n] = NULL;
 }
 
-/*
- * A text that anybody may have chosen, for a legend: what librrd would take for its own is
- * replaced, so is what is no printable character. `columns` 0: as it is, else cut or filled up.
+/* A printable text (plot.c) as a legend of so many columns, without what librrd takes for its own.
  */
 static void legend_text(const char *text, size_t columns, char *buf, size_t size)
 {
-	mbstate_t state = {0};
 	size_t at = 0, used = 0;
 
-	while (*text && at + 8 < size && (!columns || used < columns)) {
-		wchar_t c;
-		size_t n = mbrtowc(&c, text, strlen(text), &state);
+	for (; *text && at + 8 < size; text++) {
+		bool begins = (*text & 0xc0) != 0x80; /* a character, in UTF-8 */
 
-		if (n == 0 || n > strlen(text) || wcwidth(c) < 0) {
-			state = (mbstate_t){0};
-			n = 1;
-			buf[at++] = '?';
-		} else if (c == '\\') {
-			buf[at++] = '/';
-		} else {
-			if (c == ':')
-				buf[at++] = '\\';
-			memcpy(buf + at, text, n);
-			at += n;
-		}
-		text += n;
-		used++;
+		if (begins && used++ == columns)
+			break;
+		if (*text == ':')
+			buf[at++] = '\\';
+		buf[at++] = *text == '\\' ? '/' : *text;
 	}
 	for (; used < columns && at + 1 < size; used++)
 		buf[at++] = ' ';
@@ -398,7 +383,7 @@ static void put_escaped(FILE *f, const char *text)
 		if (strchr("<>&", *text))
 			fprintf(f, "&#%d;", *text);
 		else
-			putc((unsigned char)*text < ' ' ? '?' : *text, f);
+			putc(*text, f);
 }
 
 /* Cairo draws letters as shapes: this is what a screen reader reads, and a search finds. */

@@ -34,7 +34,7 @@ both_as()
 {
 	loadcell list --at "@$both" >"$work/list" || fail "list --at failed"
 	cat "$work/list"
-	grep -q "at .*, $1 " "$work/list" || fail "list --at does not say: $1"
+	grep -q " at .*, $1" "$work/list" || fail "list --at does not say: $1"
 	grep -q "^$a *running" "$work/list" && grep -q "^$b *running" "$work/list" || fail "list --at lacks one ($2)"
 	loadcell list --at "@$both" --json |
 		jq -e --arg b "$b" '.instances[] | select(.handle == $b) | .metrics |

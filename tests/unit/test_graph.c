@@ -415,7 +415,7 @@ static void test_past(void **state)
 		"else . end)'",
 		at);
 	top = format_string("top -b --at %s", at);
-	assert_line(x, list, ", a sample of every 10s\n");
+	assert_line(x, list, ", a sample of every 10s: 3 instances, ");
 	assert_line(x, list, "web0 running - 2.00 30M max - 7 - 3K - - - h0.example blue");
 	assert_line(x, list, "web1 running ");
 	assert_line(x, json, "[10,3600,8]");
@@ -423,8 +423,8 @@ static void test_past(void **state)
 	assert_line(x, top, " 1K 2K ");
 	/* Without the ring: those that ran by the ledger, and means, without counters. */
 	assert_int_equal(unlink(recent), 0);
-	assert_line(x, list, "memory 624M of 1G, at ");
-	assert_line(x, list, ", mean of 10s\n");
+	assert_line(x, list, "memory 624M of 1G\n");
+	assert_line(x, list, ", mean of 10s: 2 instances, ");
 	assert_line(x, list,
 		"web0 running 0.50 2.00 30M max 2.9% 7 - 3K - - 2h h0.example blue "
 		"/var/lib/lxc\nexit 0");
