@@ -15,7 +15,7 @@ shows() { wait_for 10 "screen | grep -qE -- '$1'" || { screen; fail "the screen 
 
 a=${prefix}stays b=${prefix}ends
 lxc_new "$a" "$(limits memory=64M pids=50)"
-lxc_new "$b" "$(limits memory=64M)"
+lxc_new "$b" "$(limits memory=64M cpu=0.5)"
 lxc_load "$b" 'while :; do :; done'
 lxc_start "$a"
 lxc_start "$b"

@@ -424,7 +424,7 @@ static void test_past(void **state)
 	/* Without the ring: those that ran by the ledger, and means, without counters. */
 	assert_int_equal(unlink(recent), 0);
 	assert_line(x, list, "memory 624M of 1G\n");
-	assert_line(x, list, ", mean of 10s: 2 instances, ");
+	assert_line(x, list, ", mean of 10s: 1 instance, ");
 	assert_line(x, list,
 		"web0 running 0.50 2.00 30M max 2.9% 7 - 3K - - 2h h0.example blue "
 		"/var/lib/lxc\nexit 0");
