@@ -41,7 +41,7 @@ both_as()
 			.cpu_used_cores > 0.2 and .memory_limit_bytes == 67108864 and .uptime_seconds > 0' >/dev/null ||
 		fail "list --at --json has other figures ($2)"
 	loadcell top --at "@$both" -b >"$work/top" || fail "top --at failed"
-	sed -n 5p "$work/top" | grep -q "^$b" || { cat "$work/top"; fail "top --at does not begin with $b ($2)"; }
+	sed -n 6p "$work/top" | grep -q "^$b" || { cat "$work/top"; fail "top --at does not begin with $b ($2)"; }
 }
 both_as "a sample of every 1s" ring
 
