@@ -56,20 +56,13 @@ static const struct top_column columns[] = {
 _Static_assert(ARRAY_SIZE(columns) <= COLUMN_COUNT, "the layout has a place for each column");
 
 /* Of the past rates are known; what a run had used by then seldom is. */
-static const struct top_column rates[] = {
-	{.title = "IO/s",
-		.kind = COLUMN_IS_RATE,
-		.metric = METRIC_IO_READ_BYTES,
-		.other = METRIC_IO_WRITE_BYTES,
-		.width = 5,
-		.priority = 10},
-	{.title = "NET/s",
-		.kind = COLUMN_IS_RATE,
-		.metric = METRIC_NETWORK_RECEIVE_BYTES,
-		.other = METRIC_NETWORK_TRANSMIT_BYTES,
-		.width = 5,
-		.priority = 11},
-};
+static void make_rate(struct top_column *c)
+{
+	if (c->kind != COLUMN_IS_SUM)
+		return;
+	c->kind = COLUMN_IS_RATE;
+	c->title = c->metric == METRIC_IO_READ_BYTES ? "IO/s" : "NET/s";
+}
 
 static struct top_model model_of(const struct listing *l)
 {
@@ -195,9 +188,8 @@ static void put_table(const struct cli *cli, const struct listing *l)
 	struct top_layout layout;
 
 	memcpy(table, columns, sizeof(columns));
-	for (size_t i = 0, k = 0; l->at && i < ARRAY_SIZE(table); i++)
-		if (table[i].kind == COLUMN_IS_SUM)
-			table[i] = rates[k++];
+	for (size_t i = 0; l->at && i < ARRAY_SIZE(table); i++)
+		make_rate(&table[i]);
 	for (size_t i = 0; i < l->n; i++) {
 		struct top_row row = row_of(l, &l->rows[i]);
 
@@ -303,6 +295,8 @@ static int list_options(const struct cli *cli, int argc, char **argv, struct lis
 
 	if (r < 0 && find_sort_column(sort, &l->sort) < 0)
 		return bad_column(cli, sort);
+	if (l->at)
+		make_rate(&l->sort);
 	return r;
 }
 

@@ -43,7 +43,7 @@ void moment_free(struct moment *m)
 
 char *moment_text(uint64_t time_ns, uint64_t step_ns, bool exact)
 {
-	return format_string("at %s, %s %s", cell_time(time_ns).text,
+	return format_string("at %s, %s %s", cell_time(time_ns + NSEC_PER_SEC / 2).text,
 		exact ? "a sample of every" : "mean of", cell_duration(step_ns).text);
 }
 
@@ -278,10 +278,12 @@ static int from_ring(struct work *w, struct snapshot_info *info)
 {
 	const struct ring *ring = fetch_ring(w->fetch);
 	struct ring_record rec = {0}, before = {0};
-	uint64_t seq = ring ? find_record(ring, w->at_ns, &rec) : 0;
+	/* The nearest: the cycle of a second may have come a little after it. */
+	uint64_t until_ns = w->at_ns + w->config->interval_ns / 2;
+	uint64_t seq = ring ? find_record(ring, until_ns, &rec) : 0;
 	int r = 0;
 
-	if (seq && w->at_ns - rec.time_ns <= MAX(rec.interval_ns * 5 / 2, 5 * NSEC_PER_SEC)) {
+	if (seq && until_ns - rec.time_ns <= MAX(rec.interval_ns * 3, 5 * NSEC_PER_SEC)) {
 		info->time_ns = rec.time_ns;
 		info->monotonic_ns = rec.monotonic_ns;
 		info->interval_ns = rec.interval_ns;
