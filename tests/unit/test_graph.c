@@ -407,7 +407,7 @@ static void test_past(void **state)
 	put_run(x, 2, 9000, 20000);
 	recent = config_run_path(x->config, "recent");
 	/* Cycle 720, in the ring: all that were measured then, with all that was. */
-	at = format_string("@%ju", (uintmax_t)(start_s + 7205));
+	at = format_string("@%ju", (uintmax_t)(start_s + 7204));
 	list = format_string("list --wide --at %s", at);
 	json = format_string(
 		"list --at %s --json | jq -c '[.interval, (.instances[] | select(.handle "
