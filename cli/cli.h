@@ -97,6 +97,8 @@ struct view {
 /* Opens the snapshot. A negative errno, or 0 with v->stale, with one sentence (with the next step)
  * in *err. */
 int view_load(const struct config *config, struct view *v, struct error *err);
+/* Shows this one instead, and takes it. */
+int view_show(struct view *v, struct snapshot *s);
 void view_close(struct view *v);
 static inline void cleanup_view_close(struct view *v)
 {
@@ -170,6 +172,7 @@ int show_main(struct cli *cli, int argc, char **argv);
 int top_main(struct cli *cli, int argc, char **argv);
 int runs_main(struct cli *cli, int argc, char **argv);
 int events_main(struct cli *cli, int argc, char **argv);
+int graph_main(struct cli *cli, int argc, char **argv);
 int metrics_main(struct cli *cli, int argc, char **argv);
 int status_main(struct cli *cli, int argc, char **argv);
 int hooks_main(struct cli *cli, int argc, char **argv);

@@ -13,14 +13,17 @@ static const struct command commands[] = {
 	{"list", list_main,
 		"one line per instance; PATTERN is a glob of handles, host names, groups, "
 		"addresses",
-		"[--all] [--json|--csv] [--sort COLUMN] [--reverse] [--wide] [PATTERN ...]"},
+		"[--all|--at WHEN] [--json|--csv] [--sort COLUMN] [--reverse] [--wide] [PATTERN "
+		"...]"},
 	{"show", show_main, "everything about one instance; NAME is its handle", "[--json] NAME"},
 	{"top", top_main, "a live table of instances",
-		"[--batch] [--delay S] [--count N] [--sort COLUMN] [--filter TEXT]"},
+		"[--at WHEN] [--batch] [--delay S] [--count N] [--sort COLUMN] [--filter TEXT]"},
 	{"runs", runs_main, "what ended instances have used, and what running ones have so far",
 		"[--since WHEN] [--json|--csv] [NAME ...]"},
 	{"events", events_main, "starts, ends, OOM kills, changed limits",
 		"[-f] [--since WHEN] [--json] [--id ID] [NAME ...]"},
+	{"graph", graph_main, "draws a picture of an instance, the host or the heaviest instances",
+		"NAME|--host|--top METRIC [--graph ID] [--from WHEN] [--to WHEN] [-o FILE]"},
 	{"metrics", metrics_main, "what is measured, and where it comes from", "[--json|--man]"},
 	{"status", status_main, "whether the collector is well", "[--json]"},
 	{"check", check_main, "what bites hosts with many instances, and what to do about it",
@@ -92,7 +95,7 @@ static void put_help(const struct cli *cli, const struct cli_option *options, si
 		cli->command ? "this text" : "this text; after a command, what it takes");
 }
 
-#define OPTIONS_MAX 8
+#define OPTIONS_MAX 12
 /* Above all characters: what getopt_long() gives for --help, then for each long option. */
 #define LONG_HELP  256
 #define LONG_FIRST 257

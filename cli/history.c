@@ -10,46 +10,6 @@
 
 /* --- times ------------------------------------------------------------------------------------ */
 
-/* All of text by the format; what it does not tell stays as in *tm. */
-static bool parse_time(const char *text, const char *format, const struct tm *today, struct tm *ret)
-{
-	const char *end;
-
-	*ret = *today;
-	ret->tm_hour = ret->tm_min = ret->tm_sec = 0;
-	ret->tm_isdst = -1;
-	end = strptime(text, format, ret);
-	return end && !*end;
-}
-
-int when_parse(const char *text, uint64_t now_ns, uint64_t *ret_ns)
-{
-	static const char *const formats[] = {
-		"%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%H:%M:%S", "%H:%M"};
-	time_t now = (time_t)(now_ns / NSEC_PER_SEC), t;
-	struct tm today, tm;
-	uint64_t ago;
-	int day;
-
-	if (parse_duration(text, &ago) == 0) {
-		*ret_ns = now_ns - MIN(now_ns, ago);
-		return 0;
-	}
-	if (!localtime_r(&now, &today))
-		return -EINVAL;
-	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
-		if (!parse_time(text, formats[i], &today, &tm))
-			continue;
-		day = tm.tm_mday;
-		t = mktime(&tm);
-		if (t < 0 || tm.tm_mday != day) /* there is no 31 November */
-			return -EINVAL;
-		*ret_ns = (uint64_t)t * NSEC_PER_SEC;
-		return 0;
-	}
-	return -EINVAL;
-}
-
 struct cell when_cell(uint64_t ns, uint64_t now_ns, bool seconds)
 {
 	bool near = ns <= now_ns ? now_ns - ns < HALF_A_YEAR_NS : ns - now_ns < HALF_A_YEAR_NS;

@@ -3,12 +3,11 @@
 
 #include <jansson.h>
 
+#include "../lib/when.h"
 #include "cli.h"
 
 /* What `runs` and `events` share: times, names, and figures of the past. */
 
-/* "1h", "7d": so long ago; "2025-06-01", "2025-06-01 12:30[:44]", "12:30": local time. */
-int when_parse(const char *text, uint64_t now_ns, uint64_t *ret_ns);
 /* With the year instead of the time of day where it is more than half a year ago. */
 struct cell when_cell(uint64_t ns, uint64_t now_ns, bool seconds);
 

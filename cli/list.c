@@ -7,6 +7,7 @@
 
 #include "ended.h"
 #include "history.h"
+#include "moment.h"
 #include "top-view.h"
 
 /* What `list` prints, whichever form it takes. */
@@ -16,6 +17,8 @@ struct listing {
 	size_t n;
 	struct ended_list ended;
 	bool all, json, csv, wide, reverse;
+	const char *at;       /* NULL: now */
+	struct moment moment; /* of that time */
 	struct top_column sort;
 };
 
@@ -51,6 +54,30 @@ static const struct top_column columns[] = {
 	{TEXT("LXCPATH", TEXT_LXCPATH, 16, 15)},
 };
 _Static_assert(ARRAY_SIZE(columns) <= COLUMN_COUNT, "the layout has a place for each column");
+
+/* Of the past rates are known; what a run had used by then seldom is. */
+static void make_rate(struct top_column *c)
+{
+	if (c->kind != COLUMN_IS_SUM)
+		return;
+	c->kind = COLUMN_IS_RATE;
+	c->title = c->metric == METRIC_IO_READ_BYTES ? "IO/s" : "NET/s";
+}
+
+static struct top_model model_of(const struct listing *l)
+{
+	return (struct top_model){.snapshot = l->view.snapshot,
+		.sort = COLUMN_COUNT,
+		.before = {.rises = l->moment.before.rises},
+		.elapsed_ns = l->moment.elapsed_ns};
+}
+
+static struct top_row row_of(const struct listing *l, const struct row_match *match)
+{
+	return (struct top_row){.row = match->row,
+		.fixed = match->fixed,
+		.before = top_sample_find(&l->moment.before, match->fixed.index, match->fixed.run)};
+}
 
 /* --- sorting --------------------------------------------------------------------------------- */
 
@@ -97,9 +124,10 @@ static int compare_values(struct value a, struct value b)
 
 static struct value sort_value(const struct listing *l, const struct row_match *match)
 {
-	const struct top_model model = {.snapshot = l->view.snapshot};
+	const struct top_model model = model_of(l);
+	const struct top_row row = row_of(l, match);
 
-	return column_value(&l->sort, &model, &(struct top_row){.row = match->row});
+	return column_value(&l->sort, &model, &row);
 }
 
 static int by_column(const void *a, const void *b, void *data)
@@ -128,42 +156,51 @@ static void put_host(const struct listing *l, struct line *line)
 	const struct metric *memory = metric_by_id(METRIC_HOST_MEMORY_TOTAL);
 	const char *host = view_host_text(v, TEXT_NAME);
 	uint32_t all = v->info->rows[SCOPE_INSTANCE];
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *text = NULL, *when = NULL, *age = NULL;
 	char shown[32] = "";
 
 	if (l->n < all)
 		snprintf(shown, sizeof(shown), "%zu of ", l->n);
-	text = format_string("%s: %s%u instance%s, CPU %s of %s, memory %s of %s, %s ago",
-		*host ? host : "-", shown, all, all == 1 ? "" : "s",
-		view_host_cell(v, METRIC_HOST_CPU_USED_CORES).text,
+	/* Of when it is stands first, so that no narrow screen cuts it. */
+	if (l->at)
+		when = moment_text(v->info->time_ns, l->moment.step_ns, l->moment.exact);
+	else
+		age = format_string(
+			", %s ago", cell_duration(v->age_ns - v->age_ns % NSEC_PER_SEC).text);
+	text = format_string("%s%s%s: %s%u instance%s, CPU %s of %s, memory %s of %s%s",
+		*host ? host : "-", when ? " " : "", when ? when : "", shown, all,
+		all == 1 ? "" : "s", view_host_cell(v, METRIC_HOST_CPU_USED_CORES).text,
 		view_host_cell(v, METRIC_HOST_CPUS).text,
 		cell_value(memory, used, "unlimited").text,
-		cell_value(memory, total, "unlimited").text,
-		cell_duration(v->age_ns - v->age_ns % NSEC_PER_SEC).text);
+		cell_value(memory, total, "unlimited").text, age ? age : "");
 	line_put(line, ATTRIBUTE_NORMAL, text ? text : "?");
 	line_end(line);
 }
 
 static void put_table(const struct cli *cli, const struct listing *l)
 {
-	const struct top_model model = {.snapshot = l->view.snapshot, .sort = COLUMN_COUNT};
+	const struct top_model model = model_of(l);
 	struct top_printer printer = {.out = cli->out};
 	struct top_sink sink = top_printer_sink(&printer);
 	struct line line = {.sink = &sink, .width = l->wide ? USHRT_MAX : (size_t)cli->width};
+	struct top_column table[ARRAY_SIZE(columns)];
 	size_t longest[ARRAY_SIZE(columns)] = {0};
 	struct top_layout layout;
-	struct top_row row = {0};
 
+	memcpy(table, columns, sizeof(columns));
+	for (size_t i = 0; l->at && i < ARRAY_SIZE(table); i++)
+		make_rate(&table[i]);
 	for (size_t i = 0; i < l->n; i++) {
-		row.fixed = l->rows[i].fixed;
-		column_note_widths(columns, ARRAY_SIZE(columns), &row, longest);
+		struct top_row row = row_of(l, &l->rows[i]);
+
+		column_note_widths(table, ARRAY_SIZE(table), &row, longest);
 	}
-	top_layout_table(columns, ARRAY_SIZE(columns), longest, line.width, &layout);
+	top_layout_table(table, ARRAY_SIZE(table), longest, line.width, &layout);
 	put_host(l, &line);
 	top_view_titles(&model, &layout, &sink);
 	for (size_t i = 0; i < l->n; i++) {
-		row.fixed = l->rows[i].fixed;
-		row.row = l->rows[i].row;
+		struct top_row row = row_of(l, &l->rows[i]);
+
 		top_view_row(&model, &layout, &row, &sink);
 	}
 }
@@ -176,6 +213,10 @@ static void list_text(const struct cli *cli, const struct listing *l)
 		put_table(cli, l);
 	else if (l->ended.n > 0)
 		fputs("No instance that matches is running.\n", cli->out);
+	else if (l->at)
+		fputs(l->view.info->rows[SCOPE_INSTANCE] ? "No instance matches.\n"
+							 : "No instance ran then.\n",
+			cli->out);
 	else if (l->view.info->rows[SCOPE_INSTANCE] > 0)
 		fputs("No instance matches.\n", cli->out);
 	else
@@ -248,6 +289,7 @@ static int list_options(const struct cli *cli, int argc, char **argv, struct lis
 			"a column's title (cpu, cpu-limit, mem%, ...) or a metric"},
 		{"reverse", 0, NULL, &l->reverse, "sort the other way round"},
 		{"wide", 0, NULL, &l->wide, "all columns, nothing cut"},
+		{"at", 0, "WHEN", &l->at, "as it was then: -1d, 'yesterday 03:12', ..."},
 	};
 	int r = cli_options(cli, argc, argv, options, ARRAY_SIZE(options));
 
@@ -255,7 +297,29 @@ static int list_options(const struct cli *cli, int argc, char **argv, struct lis
 		return bad_column(cli, sort);
 	if (r < 0 && l->json && l->csv)
 		return cli_usage(cli, "--json and --csv exclude each other");
+	if (l->at)
+		make_rate(&l->sort);
 	return r;
+}
+
+/* The table as it was. */
+static int open_past(const struct cli *cli, struct listing *l)
+{
+	uint64_t at_ns;
+	struct error err;
+	int r;
+
+	if (l->all)
+		return cli_usage(cli, "--at shows those that ran then; --all does not go with it");
+	if (when_parse(l->at, now_ns(CLOCK_REALTIME), &at_ns) < 0)
+		return cli_usage(cli, "'%s' is no time, date or duration", l->at);
+	r = moment_load(cli->config, at_ns, &l->moment, &err);
+	if (r < 0)
+		return cli_fail(cli, r == -ENOENT ? CLI_STALE : CLI_FAILED, "%s", err.text);
+	if (view_show(&l->view, TAKE_PTR(l->moment.snapshot)) < 0)
+		return cli_fail(cli, CLI_FAILED, "out of memory");
+	l->view.age_ns = now_ns(CLOCK_REALTIME) - l->view.info->time_ns;
+	return CLI_DONE;
 }
 
 int list_main(struct cli *cli, int argc, char **argv)
@@ -266,7 +330,7 @@ int list_main(struct cli *cli, int argc, char **argv)
 
 	if (r >= 0)
 		return r;
-	r = view_open(cli, &l.view);
+	r = l.at ? open_past(cli, &l) : view_open(cli, &l.view);
 	if (!l.view.snapshot)
 		return r;
 	n = view_instances(&l.view, argv + optind, (size_t)(argc - optind), &l.rows);
@@ -292,5 +356,6 @@ int list_main(struct cli *cli, int argc, char **argv)
 	ended_free(&l.ended);
 	free(l.rows);
 	view_close(&l.view);
+	moment_free(&l.moment);
 	return r;
 }

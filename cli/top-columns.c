@@ -19,7 +19,10 @@ struct value column_value(
 		value_add(&v, top_row_value(m, r, c->other));
 		break;
 	case COLUMN_IS_RATE:
-		return top_row_rate(m, r, c->metric);
+		v = top_row_rate(m, r, c->metric);
+		if (c->other)
+			value_add(&v, top_row_rate(m, r, c->other));
+		break;
 	case COLUMN_IS_SHARE:
 		return top_ratio(top_row_rise(m, r, c->metric), top_row_rise(m, r, c->other));
 	}

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "moment.h"
 #include "top-view.h"
 
 /* The lines above top's table: the host, what is promised and what is free, and what is wrong. */
@@ -114,6 +115,14 @@ static void put_warnings(const struct top_model *m, struct line *l)
 	}
 }
 
+static void put_moment(const struct top_model *m, struct line *l)
+{
+	const struct snapshot_info *info = snapshot_info(m->snapshot);
+	_cleanup_free_ char *text = moment_text(info->time_ns, info->interval_ns, m->exact);
+
+	line_item(l, ATTRIBUTE_WARNING, "%s", text ? text : "?");
+}
+
 static void put_time(const struct top_model *m, struct line *l)
 {
 	const struct snapshot_info *info = snapshot_info(m->snapshot);
@@ -123,6 +132,10 @@ static void put_time(const struct top_model *m, struct line *l)
 
 	if (snapshot_row(m->snapshot, SCOPE_HOST, 0, &host) == 0)
 		line_put(l, ATTRIBUTE_STRONG, host.text[TEXT_NAME]);
+	if (m->image) {
+		put_moment(m, l);
+		return;
+	}
 	line_item(l, ATTRIBUTE_NORMAL, "%s", cell_time(info->time_ns).text);
 	line_item(l, stale ? ATTRIBUTE_CRITICAL : ATTRIBUTE_NORMAL, "%s ago",
 		cell_duration(m->age_ns / NSEC_PER_SEC * NSEC_PER_SEC).text);

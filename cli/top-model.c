@@ -7,7 +7,7 @@
 
 #include "../lib/ring.h"
 
-static void sample_free(struct top_sample *s)
+void top_sample_free(struct top_sample *s)
 {
 	free(s->rows);
 	free(s->values);
@@ -16,21 +16,22 @@ static void sample_free(struct top_sample *s)
 
 void top_model_free(struct top_model *m)
 {
-	sample_free(&m->before);
+	top_sample_free(&m->before);
 	snapshot_close(m->snapshot);
+	free(m->image);
 	free(m->all);
 	free(m->shown);
 	*m = (struct top_model){0};
 }
 
-static int sample_reserve(struct top_sample *s, size_t rows)
+int top_sample_reserve(struct top_sample *s, size_t rows)
 {
 	s->rows = calloc(rows + 1, sizeof(*s->rows));
 	s->values = calloc(rows + 1, metric_count(SCOPE_INSTANCE) * sizeof(*s->values));
 	return s->rows && s->values ? 0 : -ENOMEM;
 }
 
-static struct value *next_values(const struct top_sample *s)
+struct value *top_sample_next(const struct top_sample *s)
 {
 	return s->values + s->count * metric_count(SCOPE_INSTANCE);
 }
@@ -48,12 +49,12 @@ static int sample_read(struct top_sample *s, const struct snapshot *from)
 	const struct metric *metric;
 	struct snapshot_row fixed;
 
-	if (sample_reserve(s, rows) < 0)
+	if (top_sample_reserve(s, rows) < 0)
 		return -ENOMEM;
 	s->monotonic_ns = snapshot_info(from)->monotonic_ns;
 	s->boot = boot_of(from);
 	for (size_t i = 0; i < rows; i++) {
-		struct value *values = next_values(s);
+		struct value *values = top_sample_next(s);
 
 		if (snapshot_row(from, SCOPE_INSTANCE, i, &fixed) < 0)
 			continue;
@@ -71,16 +72,16 @@ static int sample_read_record(struct top_sample *s, const struct ring_record *re
 	struct ring_row row;
 	int r;
 
-	if (sample_reserve(s, record->rows) < 0)
+	if (top_sample_reserve(s, record->rows) < 0)
 		return -ENOMEM;
 	s->monotonic_ns = record->monotonic_ns;
-	while ((r = ring_record_next(
-			record, &pos, &row, next_values(s), metric_count(SCOPE_INSTANCE))) > 0) {
+	while ((r = ring_record_next(record, &pos, &row, top_sample_next(s),
+			metric_count(SCOPE_INSTANCE))) > 0) {
 		if (row.scope != SCOPE_INSTANCE)
 			continue;
 		if (s->count == record->rows)
 			return -EBADMSG;
-		s->rows[s->count] = (struct top_past){row.index, row.run, next_values(s)};
+		s->rows[s->count] = (struct top_past){row.index, row.run, top_sample_next(s)};
 		s->count++;
 	}
 	return r;
@@ -97,7 +98,7 @@ static void read_ring(struct top_sample *s, const char *path, const struct snaps
 	if (sequence && ring_open(path, false, &ring, NULL) == 0 &&
 		ring_read(ring, sequence - 1, &record) == 0 && record.seq == sequence - 1 &&
 		sample_read_record(s, &record) < 0)
-		sample_free(s);
+		top_sample_free(s);
 	s->boot = boot_of(first); /* runs are of one boot, too: those of another are not found */
 	ring_record_free(&record);
 }
@@ -107,6 +108,21 @@ static int compare_index(const void *a, const void *b)
 	const struct top_past *x = a, *y = b;
 
 	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+void top_sample_sort(struct top_sample *s)
+{
+	if (s->count)
+		qsort(s->rows, s->count, sizeof(*s->rows), compare_index);
+}
+
+const struct value *top_sample_find(const struct top_sample *s, uint32_t index, uint64_t run)
+{
+	struct top_past want = {.index = index};
+	const struct top_past *found =
+		s->count ? bsearch(&want, s->rows, s->count, sizeof(want), compare_index) : NULL;
+
+	return found && found->run == run ? found->values : NULL;
 }
 
 /* Finds each row's counterpart of the same run in the sample before. A rate needs two samples of
@@ -119,15 +135,11 @@ static void link_before(struct top_model *m)
 	if (!p->rows || p->boot != boot_of(m->snapshot) || now <= p->monotonic_ns)
 		return;
 	m->elapsed_ns = now - p->monotonic_ns;
-	qsort(p->rows, p->count, sizeof(*p->rows), compare_index);
+	top_sample_sort(p);
 	for (size_t i = 0; i < m->all_count; i++) {
 		struct top_row *r = &m->all[i];
-		struct top_past want = {.index = r->index};
-		const struct top_past *found =
-			bsearch(&want, p->rows, p->count, sizeof(want), compare_index);
 
-		if (found && found->run == r->fixed.run)
-			r->before = found->values;
+		r->before = top_sample_find(p, r->index, r->fixed.run);
 	}
 }
 
@@ -176,17 +188,9 @@ static int read_rows(struct top_model *m)
 	return 0;
 }
 
-static int take(struct top_model *m, struct snapshot *s, const char *ring_path)
+/* After m->snapshot and m->before have changed; r: whether the latter could be made. */
+static int settle(struct top_model *m, int r)
 {
-	int r = 0;
-
-	sample_free(&m->before);
-	if (m->snapshot)
-		r = sample_read(&m->before, m->snapshot);
-	else
-		read_ring(&m->before, ring_path, s);
-	snapshot_close(m->snapshot);
-	m->snapshot = s;
 	m->all_count = m->shown_count = 0;
 	if (r == 0)
 		r = read_rows(m);
@@ -197,6 +201,43 @@ static int take(struct top_model *m, struct snapshot *s, const char *ring_path)
 		fill_row(m, &m->all[i]);
 	top_model_arrange(m);
 	return 0;
+}
+
+static int take(struct top_model *m, struct snapshot *s, const char *ring_path)
+{
+	int r = 0;
+
+	top_sample_free(&m->before);
+	if (m->snapshot)
+		r = sample_read(&m->before, m->snapshot);
+	else
+		read_ring(&m->before, ring_path, s);
+	snapshot_close(m->snapshot);
+	m->snapshot = s;
+	return settle(m, r);
+}
+
+int top_model_show(
+	struct top_model *m, struct snapshot *s, void *image, struct top_sample *before, bool exact)
+{
+	top_model_forget(m);
+	m->error.text[0] = '\0';
+	m->snapshot = s;
+	m->image = image;
+	m->before = *before;
+	m->exact = exact;
+	*before = (struct top_sample){0};
+	return settle(m, 0);
+}
+
+void top_model_forget(struct top_model *m)
+{
+	top_sample_free(&m->before);
+	snapshot_close(m->snapshot);
+	m->snapshot = NULL;
+	free(TAKE_PTR(m->image));
+	m->file = (struct stat){0};
+	m->all_count = m->shown_count = 0;
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)
@@ -242,8 +283,9 @@ int top_model_refresh(struct top_model *m, const char *path, const char *ring_pa
 
 bool top_model_is_stale(const struct top_model *m)
 {
-	return m->snapshot && m->age_ns > config_stale_after_ns(m->config,
-						  snapshot_info(m->snapshot)->interval_ns);
+	return m->snapshot && !m->image &&
+	       m->age_ns >
+		       config_stale_after_ns(m->config, snapshot_info(m->snapshot)->interval_ns);
 }
 
 /* --- rows to show ---------------------------------------------------------------------------- */
@@ -310,6 +352,8 @@ struct value top_row_rise(const struct top_model *m, const struct top_row *r, un
 	struct value now = top_row_value(m, r, id);
 	struct value before = r->before ? r->before[metric_slot(id)] : value_absent();
 
+	if (m->before.rises)
+		return before;
 	return now.number < before.number ? value_absent() : value_minus(now, before);
 }
 

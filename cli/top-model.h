@@ -62,7 +62,15 @@ struct top_sample {
 	struct top_past *rows; /* by index */
 	struct value *values;
 	size_t count;
+	bool rises; /* they are what counters rose by from there on: all that an RRD knows */
 };
+/* Makes room for so many rows; their values are taken in turn. */
+int top_sample_reserve(struct top_sample *s, size_t rows);
+struct value *top_sample_next(const struct top_sample *s);
+void top_sample_sort(struct top_sample *s);
+/* Of that run; NULL: it has none. */
+const struct value *top_sample_find(const struct top_sample *s, uint32_t index, uint64_t run);
+void top_sample_free(struct top_sample *s);
 
 #define TOP_FILTER_MAX 128
 
@@ -74,6 +82,8 @@ struct top_model {
 	uint64_t age_ns;
 	struct top_sample before;
 	uint64_t elapsed_ns; /* since then */
+	void *image;         /* of the snapshot of a moment of the past; NULL: it is the present */
+	bool exact;          /* that is a sample, else the mean of what it calls its interval */
 
 	struct top_row *all; /* in the snapshot's order */
 	size_t all_count;
@@ -91,7 +101,12 @@ void top_model_free(struct top_model *m);
 /* Looks at the file again. 1: a new sample was read, 0: the same as before, negative: m->error
  * says why not; what was read before stays. The first time, the ring tells the cycle before. */
 int top_model_refresh(struct top_model *m, const char *path, const char *ring_path);
-/* Of the last good sample. */
+/* A moment of the past instead (moment.h); takes all of it. */
+int top_model_show(struct top_model *m, struct snapshot *s, void *image, struct top_sample *before,
+	bool exact);
+/* Back to the present: the next refresh is as the first one. */
+void top_model_forget(struct top_model *m);
+/* Of the last good sample; the past is never stale. */
 bool top_model_is_stale(const struct top_model *m);
 
 /* Filters and sorts again after sort, ascending or filter were changed. */
@@ -113,7 +128,7 @@ enum column_kind {
 	COLUMN_IS_TEXT,
 	COLUMN_IS_VALUE,  /* `metric`, with `other` as its limit where there is one */
 	COLUMN_IS_SUM,    /* of both metrics */
-	COLUMN_IS_RATE,   /* of the counter */
+	COLUMN_IS_RATE,   /* of the counter, of both where there is another */
 	COLUMN_IS_SHARE,  /* of one counter's rise in the other's */
 	COLUMN_IS_EVENTS, /* a counter that should not rise */
 };

@@ -120,7 +120,9 @@ size_t top_view_help(size_t width, size_t first, size_t lines, const struct top_
 		{"Enter", "all about the selected instance; Esc leaves it"},
 		{"space", "pause and go on"},
 		{"+ -", "look less or more often"},
-		{"arrows", "select; PgUp, PgDn, Home and End too"},
+		{"up", "and down, PgUp, PgDn, Home, End: select"},
+		{"left", "and right: through the past by an interval; with shift, or by < >, ten"},
+		{"l", "back to the present"},
 		{"", ""},
 		{"", "Sort by a column, and once more the other way round:"},
 	};

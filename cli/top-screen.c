@@ -280,6 +280,39 @@ static void scroll_by(struct screen *s, bool up, size_t by)
 		*at = to;
 }
 
+#define FAR 10 /* intervals of a long step */
+
+/* The past, whatever is paused; what was selected stays selected. */
+static void travel(struct screen *s, int intervals)
+{
+	if (intervals)
+		top_travel(s->top, intervals);
+	else
+		top_to_present(s->top);
+	if (top_look(s->top) == 1)
+		find_selected(s);
+}
+
+static bool travel_key(struct screen *s, int key)
+{
+	switch (key) {
+	case -KEY_LEFT:
+	case -KEY_RIGHT:
+		travel(s, key == -KEY_LEFT ? -1 : 1);
+		return true;
+	case -KEY_SLEFT:
+	case -KEY_SRIGHT:
+	case '<':
+	case '>':
+		travel(s, key == -KEY_SLEFT || key == '<' ? -FAR : FAR);
+		return true;
+	case 'l':
+		travel(s, 0);
+		return true;
+	}
+	return false;
+}
+
 static bool scroll_key(struct screen *s, int key)
 {
 	size_t page = s->mode == MODE_TABLE ? s->table.rows : s->page.rows;
@@ -398,7 +431,7 @@ static void any_key(struct screen *s, int key)
 		filter_key(s, key);
 		return;
 	}
-	if (scroll_key(s, key))
+	if (scroll_key(s, key) || travel_key(s, key))
 		return;
 	switch (key) {
 	case ' ':
@@ -465,7 +498,7 @@ int top_screen_run(struct top *t)
 		uint64_t now = now_ns(CLOCK_MONOTONIC);
 
 		if (now >= s.next_ns) {
-			if (!s.paused && top_model_refresh(s.m, t->path, t->ring_path) == 1)
+			if (!s.paused && top_look(t) == 1)
 				find_selected(&s);
 			s.next_ns = now + s.delay_ns;
 		}

@@ -291,7 +291,11 @@ void top_view_status(const struct top_model *m, size_t width, const struct top_s
 	if (status->total > status->lines)
 		line_item(&l, ATTRIBUTE_NORMAL, "%zu-%zu of %zu", status->first + 1,
 			MIN(status->first + status->lines, status->total), status->total);
-	line_item(&l, ATTRIBUTE_FAINT, "+/- every %s", cell_duration(status->delay_ns).text);
+	if (m->image)
+		line_item(&l, ATTRIBUTE_FAINT, "left/right step, l now");
+	else
+		line_item(
+			&l, ATTRIBUTE_FAINT, "+/- every %s", cell_duration(status->delay_ns).text);
 	line_item(&l, ATTRIBUTE_FAINT, "q quit");
 	line_item(&l, ATTRIBUTE_FAINT, "h help");
 	line_item(&l, ATTRIBUTE_FAINT, "/ filter");

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../lib/when.h"
+#include "moment.h"
 #include "top-view.h"
 
 /* `loadcell top`: the live table on a terminal, or tables one after another without one. */
@@ -39,7 +41,7 @@ static int bad_column(const struct cli *cli, const char *text)
 
 /* What is empty was not given. */
 struct texts {
-	const char *delay, *count, *sort, *filter;
+	const char *delay, *count, *sort, *filter, *at;
 };
 
 static int take_texts(struct top *t, const struct texts *o)
@@ -54,6 +56,8 @@ static int take_texts(struct top *t, const struct texts *o)
 	t->count = strtoul(o->count, &end, 10);
 	if (*o->count && (*end || *o->count == '-' || !t->count))
 		return cli_usage(t->cli, "-n takes a number from 1 on, not \"%s\".", o->count);
+	if (*o->at && when_parse(o->at, now_ns(CLOCK_REALTIME), &t->at_ns) < 0)
+		return cli_usage(t->cli, "--at \"%s\" is no time, date or duration.", o->at);
 	if (*o->sort && parse_column(o->sort, &column) < 0)
 		return bad_column(t->cli, o->sort);
 	t->model.sort = column;
@@ -67,7 +71,7 @@ static int take_texts(struct top *t, const struct texts *o)
 /* -1 to go on, else the exit code. */
 static int read_options(struct top *t, int argc, char **argv, bool *ret_batch)
 {
-	struct texts o = {"", "", "", ""};
+	struct texts o = {"", "", "", "", ""};
 	const struct cli_option options[] = {
 		{"batch", 'b', NULL, ret_batch, "print tables instead of drawing on the terminal"},
 		{"delay", 'd', "S", &o.delay, "look for a new sample every S seconds"},
@@ -75,6 +79,8 @@ static int read_options(struct top *t, int argc, char **argv, bool *ret_batch)
 		{"sort", 's', "C", &o.sort, "sort by column C"},
 		{"filter", 'f', "T", &o.filter,
 			"only instances whose name, host name or group has T"},
+		{"at", 0, "WHEN", &o.at,
+			"as it was then: -1h, 'yesterday 03:12', ...; arrow keys step on"},
 	};
 	int r = cli_options(t->cli, argc, argv, options, ARRAY_SIZE(options));
 
@@ -84,6 +90,50 @@ static int read_options(struct top *t, int argc, char **argv, bool *ret_batch)
 		return cli_usage(t->cli, "\"%s\" is one argument too many.", argv[optind]);
 	*ret_batch = *ret_batch || *o.count;
 	return take_texts(t, &o);
+}
+
+/* --- the past --------------------------------------------------------------------------------- */
+
+int top_look(struct top *t)
+{
+	struct moment moment;
+	int r;
+
+	if (!t->at_ns)
+		return top_model_refresh(&t->model, t->path, t->ring_path);
+	if (t->at_ns == t->shown_ns)
+		return 0;
+	t->shown_ns = t->at_ns;
+	r = moment_load(t->cli->config, t->at_ns, &moment, &t->model.error);
+	if (r < 0)
+		return r;
+	r = top_model_show(&t->model, TAKE_PTR(moment.snapshot), TAKE_PTR(moment.image),
+		&moment.before, moment.exact);
+	moment_free(&moment);
+	return r < 0 ? r : 1;
+}
+
+void top_to_present(struct top *t)
+{
+	if (t->at_ns)
+		top_model_forget(&t->model);
+	t->at_ns = t->shown_ns = 0;
+}
+
+void top_travel(struct top *t, int intervals)
+{
+	const struct snapshot_info *info =
+		t->model.snapshot ? snapshot_info(t->model.snapshot) : NULL;
+	uint64_t step = info ? info->interval_ns : 10 * NSEC_PER_SEC, now = now_ns(CLOCK_REALTIME);
+	uint64_t from = t->at_ns ? t->at_ns : info ? info->time_ns : now;
+	uint64_t by = step * (uint64_t)abs(intervals);
+
+	if (intervals < 0)
+		t->at_ns = from > by ? from - by : 1;
+	else if (t->at_ns && from + by + step / 2 < now)
+		t->at_ns = from + by;
+	else
+		top_to_present(t);
 }
 
 /* --- tables one after another, for pipes, logs and terminals that cannot do more -------------- */
@@ -125,7 +175,7 @@ static void wait_for_sample(struct top *t)
 		uint64_t waited;
 
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &look, NULL);
-		if (top_model_refresh(m, t->path, t->ring_path) == 1)
+		if (top_look(t) == 1)
 			fresh = true;
 		waited = now_ns(CLOCK_MONOTONIC) - start;
 		if ((fresh && waited >= t->delay_ns) || waited >= patience)
@@ -138,7 +188,9 @@ static int batch_run(struct top *t)
 	struct top_model *m = &t->model;
 	uint64_t printed = 0;
 
-	top_model_refresh(m, t->path, t->ring_path);
+	top_look(t);
+	if (t->at_ns)
+		t->count = 1; /* it does not change */
 	for (;;) {
 		print_table(t);
 		if (ferror(t->cli->out))

@@ -55,6 +55,15 @@ void view_close(struct view *v)
 	*v = (struct view){0};
 }
 
+int view_show(struct view *v, struct snapshot *s)
+{
+	*v = (struct view){.snapshot = s, .info = snapshot_info(s), .age_ns = snapshot_age_ns(s)};
+	if (read_interfaces(v) == 0)
+		return 0;
+	view_close(v);
+	return -ENOMEM;
+}
+
 int view_load(const struct config *config, struct view *v, struct error *err)
 {
 	_cleanup_free_ char *path = config_run_path(config, "snapshot");
@@ -76,12 +85,8 @@ int view_load(const struct config *config, struct view *v, struct error *err)
 			path);
 	if (r < 0)
 		return r;
-	v->info = snapshot_info(v->snapshot);
-	if (read_interfaces(v) < 0) {
-		view_close(v);
+	if (view_show(v, v->snapshot) < 0)
 		return error_set(err, -ENOMEM, "out of memory");
-	}
-	v->age_ns = snapshot_age_ns(v->snapshot);
 	v->stale = v->age_ns > config_stale_after_ns(config, v->info->interval_ns);
 	if (v->stale)
 		error_set(err, 0,

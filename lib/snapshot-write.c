@@ -231,18 +231,16 @@ static int build_head(struct snapshot_builder *b, const struct snapshot_info *in
 	return h.file_size > SNAPSHOT_SIZE_MAX ? -ENOMEM : 0;
 }
 
-int snapshot_builder_publish(
-	struct snapshot_builder *b, const char *path, const struct snapshot_info *info)
+/* The whole file in its parts, with the checksum. */
+#define PARTS (SCOPE_COUNT + 2)
+static int assemble(
+	struct snapshot_builder *b, const struct snapshot_info *info, struct iovec parts[PARTS])
 {
-	struct iovec parts[SCOPE_COUNT + 2];
 	size_t record_bytes[SCOPE_COUNT], strings_size;
-	char new_path[PATH_MAX];
 	struct checksum sum;
 	uint64_t result;
 	int r;
 
-	if ((size_t)snprintf(new_path, sizeof(new_path), "%s.new", path) >= sizeof(new_path))
-		return -ENAMETOOLONG;
 	for (size_t scope = 0; scope < SCOPE_COUNT; scope++) {
 		record_bytes[scope] = buffer_pad(&b->records[scope]);
 		parts[scope + 1] = (struct iovec){b->records[scope].data, record_bytes[scope]};
@@ -254,9 +252,43 @@ int snapshot_builder_publish(
 		return r;
 	parts[0] = (struct iovec){b->head.data, snapshot_align(b->head.len, SNAPSHOT_ALIGN)};
 	checksum_start(&sum);
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+	for (size_t i = 0; i < PARTS; i++)
 		checksum_add(&sum, parts[i].iov_base, parts[i].iov_len);
 	result = checksum_end(&sum);
 	memcpy(b->head.data + offsetof(struct snapshot_header, checksum), &result, sizeof(result));
-	return replace_file_parts(path, new_path, parts, ARRAY_SIZE(parts), 0640, false);
+	return 0;
+}
+
+int snapshot_builder_publish(
+	struct snapshot_builder *b, const char *path, const struct snapshot_info *info)
+{
+	struct iovec parts[PARTS];
+	char new_path[PATH_MAX];
+	int r;
+
+	if ((size_t)snprintf(new_path, sizeof(new_path), "%s.new", path) >= sizeof(new_path))
+		return -ENAMETOOLONG;
+	r = assemble(b, info, parts);
+	return r ? r : replace_file_parts(path, new_path, parts, PARTS, 0640, false);
+}
+
+int snapshot_builder_copy(
+	struct snapshot_builder *b, const struct snapshot_info *info, void **ret, size_t *ret_len)
+{
+	struct iovec parts[PARTS];
+	size_t len = 0;
+	char *p;
+	int r = assemble(b, info, parts);
+
+	if (r)
+		return r;
+	for (size_t i = 0; i < PARTS; i++)
+		len += parts[i].iov_len;
+	p = *ret = malloc(len);
+	if (!p)
+		return -ENOMEM;
+	for (size_t i = 0; i < PARTS; i++)
+		p = parts[i].iov_len ? mempcpy(p, parts[i].iov_base, parts[i].iov_len) : p;
+	*ret_len = len;
+	return 0;
 }

@@ -71,6 +71,9 @@ int snapshot_builder_add(
  * the file are the builder's own, whatever *info says. */
 int snapshot_builder_publish(
 	struct snapshot_builder *b, const char *path, const struct snapshot_info *info);
+/* The same into memory, which the caller frees, for snapshot_parse(). */
+int snapshot_builder_copy(
+	struct snapshot_builder *b, const struct snapshot_info *info, void **ret, size_t *ret_len);
 
 /* Reading. Opens, maps and checks the whole file: a damaged or foreign one is refused with one
  * sentence in *err. -ENOENT: no collector has published here yet. */
