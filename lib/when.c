@@ -165,6 +165,15 @@ static bool take_month_day(struct when *w, struct tm *day)
 	return true;
 }
 
+/* There is no 31 November. */
+static bool day_exists(const struct tm *day)
+{
+	struct tm same = {.tm_year = day->tm_year, .tm_mon = day->tm_mon, .tm_mday = day->tm_mday};
+
+	(void)timegm(&same);
+	return same.tm_mday == day->tm_mday;
+}
+
 static bool take_day(struct when *w)
 {
 	static const char *const weekdays[] = {
@@ -188,7 +197,7 @@ static bool take_day(struct when *w)
 				  take_format(w, "%d.%m.%Y", &day) ||
 				  take_format(w, "%m/%d/%Y", &day)) {
 		w->p += *w->p == 'T' && isdigit((unsigned char)w->p[1]);
-		return set_day(w, &day);
+		return day_exists(&day) && set_day(w, &day);
 	}
 	return false;
 }

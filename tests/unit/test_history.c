@@ -180,8 +180,8 @@ static void assert_when(const char *text, uint64_t expected)
 
 static void test_when(void **state)
 {
-	static const char *const bad[] = {
-		"", "1", "yesteryear", "2024-13-01", "2024-05-01 25:00", "2024-05-01x", "12", "-1"};
+	static const char *const bad[] = {"", "1", "yesteryear", "2024-13-01", "2024-02-30",
+		"Nov 31", "2024-05-01 25:00", "2024-05-01x", "12", "-1"};
 	uint64_t ns;
 
 	setenv("TZ", "UTC", 1);
