@@ -122,9 +122,10 @@ static void look_back(struct contexts *c)
 			c->all[n++] = c->all[i];
 	}
 	c->n = n;
+	c->agent->source->contexts = c->registered;
+	c->agent->source->contexts_refused = refused;
 	if (!c->agent->connected)
 		return;
-	c->refused = refused;
 	if (refused && c->most)
 		complain(&c->full,
 			"%zu instances have no SNMP context: snmp_contexts allows %llu; raise it "

@@ -25,7 +25,7 @@ struct contexts {
 	uint64_t most;       /* snmp_contexts */
 	struct context *all; /* by instance */
 	size_t n;
-	size_t registered, refused; /* refused: there are more instances than contexts */
+	size_t registered;
 	struct complaint full;
 };
 

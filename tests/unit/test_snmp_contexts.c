@@ -243,8 +243,7 @@ static void test_mib2(void **state)
 	assert_mib2("25.3.3.1.2.196608", "-");
 
 	/* system, interfaces, host resources */
-	assert_int_equal(
-		count(w, 5, &inside_mib2), 6 + 1 + (14 + 9) + (8 + 7) + 2 + 24 + 15 + 3);
+	assert_int_equal(count(w, 5, &inside_mib2), 6 + 1 + (14 + 9) + (8 + 7) + 2 + 24 + 15 + 3);
 }
 
 static void test_ucd(void **state)
@@ -409,11 +408,12 @@ static void test_contexts(void **state)
 	/* More than there may be; names that are too long; one that has changed. */
 	instances(w, (const char *[]){"a", "b", "c", name_33, "e"});
 	assert_string_equal(after(&c, now + 90 * S), "a b e");
-	assert_int_equal(c.refused, 1);
+	assert_int_equal(w->source.contexts, 3);
+	assert_int_equal(w->source.contexts_refused, 1);
 	instances(w, (const char *[]){NULL, NULL, "c", name_32, "other"});
 	assert_string_equal(after(&c, now + 119 * S), "a b");
 	assert_string_equal(after(&c, now + 130 * S), "c x23456789012345678901234567890_2 other");
-	assert_int_equal(c.refused, 0);
+	assert_int_equal(w->source.contexts_refused, 0);
 	assert_int_equal(c.registered, 3);
 
 	/* Old data says nothing about who is there. */
