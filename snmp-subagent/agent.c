@@ -131,7 +131,15 @@ int agent_register(struct agent *a, const struct mib_tree *tree, const char *con
 
 void agent_unregister(struct agent_subtree *t)
 {
-	netsnmp_unregister_handler(t->registration);
+	netsnmp_handler_registration *r = t->registration;
+	_cleanup_free_ char *context = r->contextName ? strdup(r->contextName) : NULL;
+
+	/* netsnmp_unregister_handler() frees the name and reads it afterwards (5.9.3). */
+	if (context)
+		unregister_mib_context(
+			r->rootoid, r->rootoid_len, r->priority, 0, r->range_ubound, context);
+	else
+		netsnmp_unregister_handler(r);
 	free(t);
 }
 
