@@ -8,6 +8,7 @@ struct agent {
 	const char *socket;
 	struct source *source;
 	bool connected;
+	bool new_context; /* a registration in one is under way */
 	struct complaint lost, library;
 };
 
