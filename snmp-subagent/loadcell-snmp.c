@@ -106,8 +106,7 @@ static int serve(const struct config *config, struct error *err)
 		more = more && contexts_step(&contexts);
 		agent_wait(&agent, more ? 0 : (int)((next - now) / 1000000) + 1);
 	}
-	/* First, so that snmpd is told once of all: one that hangs would be waited for each time.
-	 */
+	/* First, so that snmpd is told once: one that hangs would be waited for each time. */
 	agent_stop(&agent);
 	contexts_free(&contexts);
 	agent_unregister(subtree[1]);
