@@ -87,6 +87,7 @@ int contexts_tick(struct contexts *c, uint64_t now)
 	free(c->all);
 	c->all = all;
 	c->n = n;
+	c->due = true;
 	return 0;
 }
 
@@ -139,10 +140,15 @@ bool contexts_step(struct contexts *c)
 {
 	uint64_t end = now_ns(CLOCK_MONOTONIC) + CONTEXT_PATIENCE_NS;
 
+	if (!c->due && c->connected == c->agent->connected)
+		return false;
+	c->due = true;
+	c->connected = c->agent->connected;
 	for (size_t i = 0; i < c->n; i++)
 		if (work_on(c, &c->all[i]) && now_ns(CLOCK_MONOTONIC) > end)
 			return true;
 	look_back(c);
+	c->due = false;
 	return false;
 }
 

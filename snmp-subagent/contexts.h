@@ -26,6 +26,8 @@ struct contexts {
 	struct context *all; /* by instance */
 	size_t n;
 	size_t registered;
+	bool due;       /* all have to be looked at */
+	bool connected; /* as the agent was then */
 	struct complaint full;
 };
 

@@ -80,7 +80,7 @@ static int serve(const struct config *config, struct error *err)
 	struct agent agent;
 	struct contexts contexts = {.agent = &agent, .most = config->snmp_contexts};
 	uint64_t next = 0;
-	bool more = false; /* contexts to register */
+	bool more; /* contexts to register */
 
 	if (loadcell_mib_new(config->snmp_arc, &mib) < 0 || source_init(&source, config) < 0)
 		return error_set(err, -ENOMEM, "not enough memory");
@@ -95,7 +95,7 @@ static int serve(const struct config *config, struct error *err)
 
 		if (now >= next) {
 			source_tick(&source, now);
-			more = contexts_tick(&contexts, now) == 0;
+			contexts_tick(&contexts, now);
 			/* The first connection comes when there is something to tell. */
 			if (!next)
 				agent_start(&agent);
@@ -103,7 +103,7 @@ static int serve(const struct config *config, struct error *err)
 			next = now + TICK_NS;
 			continue;
 		}
-		more = more && contexts_step(&contexts);
+		more = contexts_step(&contexts);
 		agent_wait(&agent, more ? 0 : (int)((next - now) / 1000000) + 1);
 	}
 	/* First, so that snmpd is told once: one that hangs would be waited for each time. */
