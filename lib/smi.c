@@ -39,6 +39,11 @@ static const struct fixed fixed[] = {
 	{SMI_STATUS, STATUS_LAST_CHANGE, "InstanceTableLastChange", SMI_TIME_STAMP, false, NULL, NULL,
 		"sysUpTime when a row of loadcellInstanceTable last came, went or began a new run; 0 "
 		"if that was before snmpd started."},
+	{SMI_STATUS, STATUS_CONTEXTS, "Contexts", SMI_GAUGE32, false, NULL, NULL,
+		"For how many instances an SNMP context of their own is registered."},
+	{SMI_STATUS, STATUS_CONTEXTS_REFUSED, "ContextsRefused", SMI_GAUGE32, false, NULL, NULL,
+		"How many instances have no context because snmp_contexts in loadcell.conf allows no "
+		"more."},
 
 	{SMI_HOST, HOST_NAME, "Name", SMI_TEXT, false, NULL, NULL, "The name of the host."},
 	{SMI_HOST, HOST_KERNEL, "Kernel", SMI_TEXT, false, NULL, NULL,

@@ -48,6 +48,7 @@ enum smi_syntax {
 	SMI_TEXT,    /* SnmpAdminString */
 	SMI_OCTETS,
 	SMI_OID,
+	SMI_COUNTER32, /* not in LOADCELL-MIB: of standard MIBs; the upper bits are cut off */
 };
 
 /* What is no metric: SMI_ARC_FIXED + the number within its table. Append only. */
@@ -59,6 +60,8 @@ enum smi_fixed {
 	STATUS_DATA_PROBLEM,
 	STATUS_INSTANCE_NUMBER,
 	STATUS_LAST_CHANGE,
+	STATUS_CONTEXTS = 9,
+	STATUS_CONTEXTS_REFUSED,
 
 	HOST_NAME = 1,
 	HOST_KERNEL,

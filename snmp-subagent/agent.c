@@ -50,6 +50,10 @@ static void put_value(netsnmp_variable_list *var, enum smi_syntax syntax, const 
 	case SMI_TIME_TICKS:
 		snmp_set_var_typed_value(var, ASN_TIMETICKS, &integer, sizeof(integer));
 		return;
+	case SMI_COUNTER32:
+		integer &= UINT32_MAX;
+		snmp_set_var_typed_value(var, ASN_COUNTER, &integer, sizeof(integer));
+		return;
 	case SMI_COUNTER64:
 	case SMI_GAUGE64:
 		snmp_set_var_typed_value(var, ASN_COUNTER64, &big, sizeof(big));

@@ -65,6 +65,10 @@ static bool get_status(const struct mib_place *p, const struct mib_key *key,
 		return number(ret, view_rows(v, SCOPE_INSTANCE).n);
 	case STATUS_LAST_CHANGE:
 		return number(ret, view_time_stamp(v, v->source->changed_ns));
+	case STATUS_CONTEXTS:
+		return number(ret, v->source->contexts);
+	case STATUS_CONTEXTS_REFUSED:
+		return number(ret, v->source->contexts_refused);
 	}
 	return false;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent.h"
+#include "contexts.h"
 #include "mibs.h"
 
 #define TICK_NS NSEC_PER_SEC
@@ -77,7 +78,9 @@ static int serve(const struct config *config, struct error *err)
 	struct agent_subtree *subtree[2];
 	struct source source;
 	struct agent agent;
+	struct contexts contexts = {.agent = &agent, .most = config->snmp_contexts};
 	uint64_t next = 0;
+	bool more; /* contexts to register */
 
 	if (loadcell_mib_new(config->snmp_arc, &mib) < 0 || source_init(&source, config) < 0)
 		return error_set(err, -ENOMEM, "not enough memory");
@@ -92,6 +95,7 @@ static int serve(const struct config *config, struct error *err)
 
 		if (now >= next) {
 			source_tick(&source, now);
+			contexts_tick(&contexts, now);
 			/* The first connection comes when there is something to tell. */
 			if (!next)
 				agent_start(&agent);
@@ -99,11 +103,14 @@ static int serve(const struct config *config, struct error *err)
 			next = now + TICK_NS;
 			continue;
 		}
-		agent_wait(&agent, (int)((next - now) / 1000000) + 1);
+		more = contexts_step(&contexts);
+		agent_wait(&agent, more ? 0 : (int)((next - now) / 1000000) + 1);
 	}
+	/* First, so that snmpd is told once: one that hangs would be waited for each time. */
+	agent_stop(&agent);
+	contexts_free(&contexts);
 	agent_unregister(subtree[1]);
 	agent_unregister(subtree[0]);
-	agent_stop(&agent);
 	source_free(&source);
 	return 0;
 }

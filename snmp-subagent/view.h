@@ -43,8 +43,9 @@ struct source {
 	struct complaint complaint;
 	struct view view;
 	struct history runs, events;
-	uint64_t changed_ns; /* CLOCK_MONOTONIC: the set of instances and runs */
-	uint64_t master_ns;  /* CLOCK_MONOTONIC: snmpd's sysUpTime is 0 */
+	uint64_t changed_ns;               /* CLOCK_MONOTONIC: the set of instances and runs */
+	uint64_t master_ns;                /* CLOCK_MONOTONIC: snmpd's sysUpTime is 0 */
+	size_t contexts, contexts_refused; /* see contexts.h */
 };
 
 int source_init(struct source *s, const struct config *config);
