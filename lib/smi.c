@@ -39,6 +39,8 @@ static const struct fixed fixed[] = {
 	{SMI_STATUS, STATUS_LAST_CHANGE, "InstanceTableLastChange", SMI_TIME_STAMP, false, NULL, NULL,
 		"sysUpTime when a row of loadcellInstanceTable last came, went or began a new run; 0 "
 		"if that was before snmpd started."},
+	{SMI_STATUS, STATUS_LEFT_OUT, "NotificationsLeftOut", SMI_UNSIGNED, false, NULL, NULL,
+		"How many notifications the newest loadcellEventsLeftOut tells of; 0: none yet."},
 
 	{SMI_HOST, HOST_NAME, "Name", SMI_TEXT, false, NULL, NULL, "The name of the host."},
 	{SMI_HOST, HOST_KERNEL, "Kernel", SMI_TEXT, false, NULL, NULL,
