@@ -224,19 +224,24 @@ analyze:
 SYSCONF := $(DESTDIR)/etc/loadcell
 UNITS   := $(DESTDIR)$(PREFIX)/lib/systemd/system
 MAN     := $(DESTDIR)$(PREFIX)/share/man
+MIBS    := $(DESTDIR)$(PREFIX)/share/snmp/mibs
+SERVICES := loadcelld.service loadcell-snmp.service
 HELPERS := loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-ledger loadcell-hook
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(SYSCONF) \
-		$(DESTDIR)$(SHARE) \
+		$(DESTDIR)$(SHARE) $(MIBS) \
 		$(UNITS) $(DESTDIR)$(PREFIX)/lib/sysusers.d $(foreach s,1 5 7 8,$(MAN)/man$(s))
 	install $(B)/bin/loadcell $(DESTDIR)$(PREFIX)/bin
-	install $(B)/bin/loadcelld $(DESTDIR)$(PREFIX)/sbin
+	install $(B)/bin/loadcelld $(B)/bin/loadcell-snmp $(DESTDIR)$(PREFIX)/sbin
 	install $(HELPERS:%=$(B)/bin/%) $(DESTDIR)$(LIBEXEC)
 	test -e $(SYSCONF)/loadcell.conf || install -m 644 etc/loadcell.conf $(SYSCONF)
 	sed 's,/usr/libexec/loadcell,$(LIBEXEC),; s,/usr/share/loadcell,$(SHARE),' \
 		lxc-hooks/lxc.conf >$(DESTDIR)$(SHARE)/lxc.conf
-	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' etc/loadcelld.service >$(UNITS)/loadcelld.service
+	for u in $(SERVICES); do \
+		sed 's,/usr/sbin/,$(PREFIX)/sbin/,' etc/$$u >$(UNITS)/$$u || exit 1; done
+	install -m 644 etc/snmp/loadcell-snmpd.conf $(DESTDIR)$(SHARE)
+	install -m 644 snmp-subagent/LOADCELL-MIB.txt $(MIBS)
 	install -m 644 etc/loadcell.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf
 	for s in 1 5 7 8; do install -m 644 man/*.$$s $(MAN)/man$$s || exit 1; done
 
@@ -245,7 +250,9 @@ install: all
 # says needs no program.
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/loadcell $(DESTDIR)$(PREFIX)/sbin/loadcelld \
-		$(HELPERS:%=$(DESTDIR)$(LIBEXEC)/%) $(UNITS)/loadcelld.service \
+		$(DESTDIR)$(PREFIX)/sbin/loadcell-snmp $(MIBS)/LOADCELL-MIB.txt \
+		$(DESTDIR)$(SHARE)/loadcell-snmpd.conf \
+		$(HELPERS:%=$(DESTDIR)$(LIBEXEC)/%) $(SERVICES:%=$(UNITS)/%) \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf \
 		$(foreach f,$(wildcard man/*.[1578]),$(MAN)/man$(subst .,,$(suffix $f))/$(notdir $f))
 
