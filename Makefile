@@ -225,7 +225,6 @@ SYSCONF := $(DESTDIR)/etc/loadcell
 UNITS   := $(DESTDIR)$(PREFIX)/lib/systemd/system
 MAN     := $(DESTDIR)$(PREFIX)/share/man
 MIBS    := $(DESTDIR)$(PREFIX)/share/snmp/mibs
-SERVICES := loadcelld.service loadcell-snmp.service
 HELPERS := loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-ledger loadcell-hook
 
 install: all
@@ -238,10 +237,10 @@ install: all
 	test -e $(SYSCONF)/loadcell.conf || install -m 644 etc/loadcell.conf $(SYSCONF)
 	sed 's,/usr/libexec/loadcell,$(LIBEXEC),; s,/usr/share/loadcell,$(SHARE),' \
 		lxc-hooks/lxc.conf >$(DESTDIR)$(SHARE)/lxc.conf
-	for u in $(SERVICES); do \
-		sed 's,/usr/sbin/,$(PREFIX)/sbin/,' etc/$$u >$(UNITS)/$$u || exit 1; done
-	install -m 644 etc/snmp/loadcell-snmpd.conf $(DESTDIR)$(SHARE)
+	for u in loadcelld loadcell-snmp; do \
+		sed 's,/usr/sbin/,$(PREFIX)/sbin/,' etc/$$u.service >$(UNITS)/$$u.service || exit 1; done
 	install -m 644 snmp-subagent/LOADCELL-MIB.txt $(MIBS)
+	install -m 644 etc/snmp/loadcell-snmpd.conf $(DESTDIR)$(SHARE)
 	install -m 644 etc/loadcell.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf
 	for s in 1 5 7 8; do install -m 644 man/*.$$s $(MAN)/man$$s || exit 1; done
 
@@ -252,7 +251,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/loadcell $(DESTDIR)$(PREFIX)/sbin/loadcelld \
 		$(DESTDIR)$(PREFIX)/sbin/loadcell-snmp $(MIBS)/LOADCELL-MIB.txt \
 		$(DESTDIR)$(SHARE)/loadcell-snmpd.conf \
-		$(HELPERS:%=$(DESTDIR)$(LIBEXEC)/%) $(SERVICES:%=$(UNITS)/%) \
+		$(HELPERS:%=$(DESTDIR)$(LIBEXEC)/%) $(UNITS)/loadcelld.service $(UNITS)/loadcell-snmp.service \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf \
 		$(foreach f,$(wildcard man/*.[1578]),$(MAN)/man$(subst .,,$(suffix $f))/$(notdir $f))
 
