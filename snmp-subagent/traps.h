@@ -13,7 +13,7 @@
  */
 #define TRAPS_BURST  200                 /* as many at once, */
 #define TRAPS_RATE   20                  /* then so many a second */
-#define TRAPS_QUEUE  200                 /* the newest ones wait */
+#define TRAPS_QUEUE  400                 /* the newest ones wait */
 #define TRAPS_KNOWN  512                 /* runs whose start was told last */
 #define TRAPS_PAUSE  (10 * NSEC_PER_SEC) /* between two summaries */
 #define TRAPS_RECENT (86400 * NSEC_PER_SEC)

@@ -48,6 +48,21 @@ alive || fail "it does not wait for snmpd"
 snmpd_conf
 snmpd_start
 
+# --- the shipped configuration, with all its examples --------------------------------------------------
+shipped=$(cd "$(dirname "$0")/../.." && pwd)/etc/snmp/loadcell-snmpd.conf
+snmpd_end
+snmpd_conf
+sed 's/^#\([a-z]\)/\1/; s/ root loadcell$/ root nogroup/; s/192\.0\.2\.0\/24/127.0.0.1/; s/192\.0\.2\.10$/127.0.0.1:9/' "$shipped" >>"$work/snmpd.conf"
+snmpd_start
+! grep -i 'warning\|error\|unknown' "$work/snmpd.log" || fail "snmpd does not like $shipped"
+[ "$(stat -c '%a %G' "$work/master")" = "660 nogroup" ] || fail "the socket is $(stat -c '%a %G' "$work/master")"
+snmpget -v2c -c a-secret -t 1 -r 3 "127.0.0.1:$port" .1.3.6.1.2.1.1.3.0 >/dev/null || fail "the community of the example gets nothing"
+snmpget -v3 -l authPriv -u monitor -a SHA-256 -A "an authentication secret" -x AES -X "a privacy secret" -t 1 -r 3 \
+	"127.0.0.1:$port" .1.3.6.1.2.1.1.3.0 >/dev/null || fail "the user of the example gets nothing"
+snmpd_end
+snmpd_conf
+snmpd_start
+
 # --- no snapshot, and bad ones ----------------------------------------------------------------------
 is_stale() { [ "$(cell 1.3004.0)" = 1 ] && has 0; }
 says() { [ "$(cell 1.3004.0)" = 1 ] && cell 1.3005.0 | grep -q "$1"; }

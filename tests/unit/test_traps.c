@@ -208,21 +208,40 @@ static void test_storm(void **state)
 		event(w, id, "start", id);
 	run(w, 1);
 	w->room = 1000;
-	run(w, 1); /* the newest 200 at once */
-	assert_int_equal(w->sent_n, 201);
-	assert_memory_equal(w->sent, " 801:start 802:start", 20);
-	assert_non_null(strstr(w->sent, " 1000:start left-out=800"));
-	for (int id = 1001; id <= 1300; id++)
-		event(w, id, "start", id);
-	run(w, 1); /* 20 a second, 200 wait, 100 are too many */
-	assert_int_equal(w->sent_n, 20);
-	assert_memory_equal(w->sent, " 1101:start 1102:start", 22);
-	run(w, 20);
-	assert_int_equal(w->sent_n, 181);
-	assert_non_null(strstr(w->sent, " left-out=100"));
+	run(w, 1); /* the newest 400: 200 at once, */
+	assert_int_equal(w->sent_n, 200);
+	assert_memory_equal(w->sent, " 601:start 602:start", 20);
+	run(w, 5); /* and 20 a second */
+	assert_int_equal(w->sent_n, 100);
+	run(w, 6);
+	assert_int_equal(w->sent_n, 101);
+	assert_non_null(strstr(w->sent, " 1000:start"));
+	assert_non_null(strstr(w->sent, " left-out=600"));
 	assert_string_equal(run(w, 30), "");
 	restart(w);
 	assert_string_equal(run(w, 3), "");
+}
+
+/* All of a long storm are told, or told to be left out, in few summaries. */
+static void test_long_storm(void **state)
+{
+	struct world *w = *state;
+	unsigned int sent = 0, left_out = 0, summaries = 0;
+
+	run(w, 1);
+	for (int i = 0; i < 120; i++) {
+		for (int id = 1; id <= 40 && i < 60; id++)
+			event(w, 40 * i + id, "start", 40 * i + id);
+		run(w, 1);
+		sent += w->sent_n;
+		if (strstr(w->sent, "left-out=")) {
+			summaries++;
+			left_out += w->source.left_out;
+		}
+	}
+	assert_int_equal(sent - summaries + left_out, 2400);
+	assert_in_range(summaries, 2, 7);
+	assert_in_range(left_out, 500, 700); /* of 2400: 200 + 60 * 20 + 400 are not */
 }
 
 static void test_other_boot(void **state)
@@ -319,6 +338,7 @@ int main(void)
 		TEST(test_crash),
 		TEST(test_snmpd_away),
 		TEST(test_storm),
+		TEST(test_long_storm),
 		TEST(test_other_boot),
 		TEST(test_state),
 		TEST(test_stale),
