@@ -14,7 +14,7 @@ restarts=${RESTARTS:-4} kills=${KILLS:-3} hang=${HANG:-6} many=${INSTANCES:-2000
 as_nobody="setpriv --reuid=65534 --regid=65534 --clear-groups"
 snapshot=$work/snmp/snapshot snmp_conf=$work/snmp.conf
 mkdir -p "$work/snmp" && chown 65534:65534 "$work/snmp"
-printf 'run_dir = %s\ndata_dir = %s\nsnmp_state_dir = %s\nagentx = %s\nstale_after = 1s\n' \
+printf 'interval = 1s\nrun_dir = %s\ndata_dir = %s\nsnmp_state_dir = %s\nagentx = %s\nstale_after = 1s\n' \
 	"$work/snmp" "$work/snmp" "$work/snmp/state" "$work/master" >"$snmp_conf"
 
 # --- a collector that notices nothing of it -------------------------------------------------------
