@@ -9,7 +9,7 @@
 #	snmp_end [SIGNAL]	its status is then in $snmp_status
 #	walk OID...		names and values
 #
-# Variables: port, arc (LOADCELL-MIB), snmpd_pid, snmp_pid, and files in $work: snmpd.conf,
+# Variables: port, arc (LOADCELL-MIB), snmpd_pid, snmpd_since (ns), snmp_pid, and files in $work: snmpd.conf,
 # loadcell-snmp.log, master (the AgentX socket).
 
 for program in snmpd snmpbulkwalk; do
@@ -38,6 +38,7 @@ snmpd_conf()
 
 snmpd_start()
 {
+	snmpd_since=$(date +%s%N)
 	SNMP_PERSISTENT_DIR=$work/persistent setsid snmpd -f -Lf "$work/snmpd.log" -I -smux -C -c "$work/snmpd.conf" \
 		</dev/null >/dev/null 2>&1 &
 	snmpd_pid=$!

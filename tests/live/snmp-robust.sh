@@ -74,7 +74,11 @@ cp "$snapshot" "$work/good"
 wait_for 5 is_stale || fail "stale rows stay"
 
 # bad WHAT SAYING: what is there now is told and answered for
-bad() { wait_for 5 'says "$2"' && is_stale && alive || fail "a snapshot that is $1: $(cell 1.3005.0)"; }
+bad()
+{
+	saying=$2
+	wait_for 5 'says "$saying"' && is_stale && alive || fail "a snapshot that is $1: $(cell 1.3005.0)"
+}
 put() { cat >"$snapshot.new" && mv "$snapshot.new" "$snapshot"; }
 head -c 3000 "$work/good" | put && bad truncated "damaged"
 { head -c 3000 "$work/good"; printf '\377'; tail -c +3002 "$work/good"; } | put && bad damaged checksum
@@ -109,15 +113,14 @@ wait_for 5 "has $many" || fail "not all are there"
 before=$(descriptors) memory=$(rss) slowest=0
 (while :; do walk "$arc.1.3.1" >/dev/null 2>&1; sleep 0.1; done) &
 walker=$!
-at_exit "kill $walker; wait $walker 2>/dev/null"
+at_exit "kill $walker 2>/dev/null; wait $walker 2>/dev/null"
 
-# again WHAT: all rows are answered within 5 s from now
+# again WHAT: all rows are answered within 5 s after snmpd is back
 again()
 {
-	local start took
-	start=$(date +%s%N)
+	local took
 	wait_for 5 "has $many" && alive || fail "after $1 not all is answered within 5 s"
-	took=$((($(date +%s%N) - start) / 1000000))
+	took=$((($(date +%s%N) - snmpd_since) / 1000000))
 	[ $took -le 5000 ] || fail "after $1 it took $took ms"
 	[ $took -le $slowest ] || slowest=$took
 }
@@ -134,6 +137,7 @@ done
 kill -STOP "$snmpd_pid"
 sleep "$hang"
 kill -CONT "$snmpd_pid"
+snmpd_since=$(date +%s%N)
 again "$hang s of a hang"
 # It refuses: no AgentX at all, then a socket that does not let nobody in.
 snmpd_end
