@@ -214,6 +214,7 @@ soak-programs: $(BIN) $(SOAK)
 
 bench: $(BIN) $(BENCH)
 	@tests/bench/run $(B)
+	@tests/bench/snmp $(B)
 
 analyze:
 	@mkdir -p $(B)

@@ -27,7 +27,7 @@ static const char head[] =
 	"\n"
 	"IMPORTS\n"
 	"    MODULE-IDENTITY, OBJECT-TYPE, NOTIFICATION-TYPE, Counter64, Gauge32,\n"
-	"    Unsigned32, %s\n"
+	"    Unsigned32%s\n"
 	"        FROM SNMPv2-SMI\n"
 	"    TruthValue, TimeStamp\n"
 	"        FROM SNMPv2-TC\n"
@@ -143,7 +143,7 @@ static char *describe(const struct smi_column *c)
 
 static void put_column(FILE *out, enum smi_table table, const struct smi_column *c)
 {
-	_cleanup_free_ char *text = describe(c);
+	char *text = describe(c);
 
 	fprintf(out, "%s OBJECT-TYPE\n    SYNTAX      %s%s\n", c->name, syntax_name(c->syntax),
 		c->is_index ? " (1..4294967295)" : "");
@@ -152,6 +152,7 @@ static void put_column(FILE *out, enum smi_table table, const struct smi_column 
 	fprintf(out, "    MAX-ACCESS  %s\n    STATUS      current\n",
 		c->is_index ? "not-accessible" : "read-only");
 	put_text(out, text ? text : c->help);
+	free(text);
 	fprintf(out, "    ::= { loadcell%s%s %u }\n\n", tables[table].word,
 		smi_is_table(table) ? "Entry" : "", c->arc);
 }
@@ -258,7 +259,7 @@ static void put_head(FILE *out, const char *arc)
 	for (char *p = value; p && *p; p++)
 		if (*p == '.')
 			*p = ' ';
-	fprintf(out, head, enterprise ? root : "mib-2", value ? value : root);
+	fprintf(out, head, enterprise ? ", enterprises" : "", value ? value : root);
 }
 
 static int put_mib(FILE *out, const char *arc)

@@ -29,7 +29,7 @@ struct agent_subtree {
 	struct agent *agent;
 	const struct mib_tree *tree;
 	uint32_t instance;
-	netsnmp_handler_registration *registration;
+	char *context; /* NULL: the default one */
 };
 
 /* --- requests --------------------------------------------------------------------------------- */
@@ -104,34 +104,47 @@ static int handle(netsnmp_mib_handler *handler, netsnmp_handler_registration *re
 	return SNMP_ERR_NOERROR;
 }
 
+static void subtree_free(struct agent_subtree *t)
+{
+	if (t)
+		free(t->context);
+	free(t);
+}
+DEFINE_CLEANUP(struct agent_subtree *, subtree_free)
+
 int agent_register(struct agent *a, const struct mib_tree *tree, const char *context,
 	uint32_t instance, struct agent_subtree **ret)
 {
-	struct agent_subtree *t = calloc(1, sizeof(*t));
+	_cleanup_(subtree_free) struct agent_subtree *t = calloc(1, sizeof(*t));
+	netsnmp_handler_registration *r = netsnmp_create_handler_registration(
+		NAME, handle, tree->root, tree->len, HANDLER_CAN_RONLY);
+	int result;
 
-	if (!t)
-		return -ENOMEM;
-	*t = (struct agent_subtree){.agent = a, .tree = tree, .instance = instance};
-	t->registration = netsnmp_create_handler_registration(
-		context ? context : NAME, handle, tree->root, tree->len, HANDLER_CAN_RONLY);
-	if (!t->registration || (context && !(t->registration->contextName = strdup(context)))) {
-		netsnmp_handler_registration_free(t->registration);
-		free(t);
+	if (t)
+		*t = (struct agent_subtree){.agent = a, .tree = tree, .instance = instance};
+	if (!t || !r ||
+		(context &&
+			(!(t->context = strdup(context)) || !(r->contextName = strdup(context))))) {
+		netsnmp_handler_registration_free(r);
 		return -ENOMEM;
 	}
-	t->registration->handler->myvoid = t;
-	if (netsnmp_register_handler(t->registration) != MIB_REGISTERED_OK) {
-		free(t); /* net-snmp has freed the registration */
+	r->handler->myvoid = t;
+	a->new_context = context != NULL;
+	result = netsnmp_register_handler(r);
+	a->new_context = false;
+	if (result != MIB_REGISTERED_OK) /* which has freed it */
 		return -EEXIST;
-	}
-	*ret = t;
+	*ret = TAKE_PTR(t);
 	return 0;
 }
 
+/* Not by netsnmp_unregister_handler(), which goes on to use the name of the context after it has
+ * freed it with the registration. */
 void agent_unregister(struct agent_subtree *t)
 {
-	netsnmp_unregister_handler(t->registration);
-	free(t);
+	unregister_mib_context((oid *)(uintptr_t)t->tree->root, t->tree->len, DEFAULT_MIB_PRIORITY,
+		0, 0, t->context);
+	subtree_free(t);
 }
 
 /* --- the connection --------------------------------------------------------------------------- */
@@ -171,21 +184,28 @@ static int on_lost(int major, int minor, void *session, void *data)
 }
 
 /*
- * What agent_tick() says better, and a complaint that comes with each new context though all of it
- * gets registered (263: a duplicate).
+ * Without what agent_tick() says better. Each new context makes net-snmp register three nodes of
+ * its own again and complain that they are there (263: a duplicate). Else that is worth a line.
  */
 static int on_log(int major, int minor, void *message, void *data)
 {
-	static const char *const noise[] = {
-		"registering pdu failed: 263", "AgentX master", "NET-SNMP version"};
+	static const char refused[] = "registering pdu failed";
+	static const char *const noise[] = {"AgentX master", "NET-SNMP version",
+		"lock in _callback_lock", "netsnmp_assert lock_holded"};
 	const struct snmp_log_message *m = message;
 	struct agent *a = data;
 
 	for (size_t i = 0; i < ARRAY_SIZE(noise); i++)
 		if (strncmp(m->msg, noise[i], strlen(noise[i])) == 0)
 			return SNMPERR_SUCCESS;
-	if (m->priority <= LOG_WARNING)
+	if (strncmp(m->msg, refused, strlen(refused)) == 0) {
+		if (!a->new_context)
+			complain(&a->library,
+				"snmpd refuses these objects: another subagent has registered "
+				"them, perhaps a second " NAME);
+	} else if (m->priority <= LOG_WARNING) {
 		complain(&a->library, "net-snmp: %.*s", (int)strcspn(m->msg, "\n"), m->msg);
+	}
 	return SNMPERR_SUCCESS;
 }
 

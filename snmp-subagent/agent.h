@@ -8,6 +8,7 @@ struct agent {
 	const char *socket;
 	struct source *source;
 	bool connected;
+	bool new_context;             /* a registration in one is under way */
 	struct snmp_session *session; /* with snmpd, while connected */
 	uint64_t unconfirmed;         /* notifications on sessions that have ended */
 	struct complaint lost, library;

@@ -1203,6 +1203,26 @@ static void test_status_trouble(void **state)
 	assert_has(w->out, " old (stale), sampled every 10s");
 }
 
+static void test_mib(void **state)
+{
+	struct world *w = *state;
+
+	run(w, "mib", NULL);
+	assert_int_equal(w->exit, CLI_DONE);
+	assert_has(w->out, "LOADCELL-MIB DEFINITIONS ::= BEGIN\n");
+	assert_has(w->out, "    ::= { enterprises 8072 9999 9999 }\n");
+	assert_has(w->out, "\nloadcellInstanceMemoryLimitKibibytes OBJECT-TYPE\n"
+			   "    SYNTAX      Gauge32\n    UNITS       \"KiB\"\n"
+			   "    MAX-ACCESS  read-only\n");
+	run(w, "mib", "--arc", "1.3.6.1.4.1.54321", NULL);
+	assert_has(w->out, "    ::= { enterprises 54321 }\n");
+	run(w, "mib", "--arc", "1.3.6.1.3.7", NULL);
+	assert_has(w->out, "    ::= { iso 3 6 1 3 7 }\n");
+	assert_int_equal(run(w, "mib", "--arc", "2.5", NULL), CLI_FAILED);
+	assert_int_equal(run(w, "mib", "--arc", "1.x", NULL), CLI_USAGE);
+	assert_int_equal(run(w, "mib", "more", NULL), CLI_USAGE);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -1234,6 +1254,7 @@ int main(void)
 		TEST(test_usage),
 		TEST(test_status_well),
 		TEST(test_status_trouble),
+		TEST(test_mib),
 	};
 
 	setlocale(LC_CTYPE, "C.UTF-8");
