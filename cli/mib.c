@@ -4,7 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "../lib/smi.h"
+#include "../lib/smi-notify.h"
 
 /*
  * LOADCELL-MIB: a frame written by hand, and columns as lib/smi has them. Change LAST_UPDATED with
@@ -13,6 +13,8 @@
 #define LAST_UPDATED "202506010000Z"
 #define TEXT_WIDTH   66
 #define ENTERPRISES  "1.3.6.1.4.1."
+/* Groups of objects have the numbers of their tables. */
+#define SMI_GROUP_NOTIFICATIONS 100
 
 static const char head[] =
 	"LOADCELL-MIB DEFINITIONS ::= BEGIN\n"
@@ -24,11 +26,12 @@ static const char head[] =
 	"-- has nodes without a name (smilint: node-implicit); they belong to others.\n"
 	"\n"
 	"IMPORTS\n"
-	"    MODULE-IDENTITY, OBJECT-TYPE, Counter64, Gauge32, Unsigned32%s\n"
+	"    MODULE-IDENTITY, OBJECT-TYPE, NOTIFICATION-TYPE, Counter64, Gauge32,\n"
+	"    Unsigned32%s\n"
 	"        FROM SNMPv2-SMI\n"
 	"    TruthValue, TimeStamp\n"
 	"        FROM SNMPv2-TC\n"
-	"    MODULE-COMPLIANCE, OBJECT-GROUP\n"
+	"    MODULE-COMPLIANCE, OBJECT-GROUP, NOTIFICATION-GROUP\n"
 	"        FROM SNMPv2-CONF\n"
 	"    SnmpAdminString\n"
 	"        FROM SNMP-FRAMEWORK-MIB\n"
@@ -53,6 +56,7 @@ static const char head[] =
 	"        \"The first.\"\n"
 	"    ::= { %s }\n"
 	"\n"
+	"loadcellNotifications OBJECT IDENTIFIER ::= { loadcellMIB 0 }\n"
 	"loadcellObjects     OBJECT IDENTIFIER ::= { loadcellMIB 1 }\n"
 	"loadcellConformance OBJECT IDENTIFIER ::= { loadcellMIB 2 }\n"
 	"loadcellCompliances OBJECT IDENTIFIER ::= { loadcellConformance 1 }\n"
@@ -200,15 +204,48 @@ static void put_group(FILE *out, enum smi_table table, const struct smi_column *
 	fprintf(out, "    ::= { loadcellGroups %d }\n\n", table);
 }
 
+/* --- notifications ---------------------------------------------------------------------------- */
+
+static const char *name_of(const struct smi_column *columns, unsigned int number)
+{
+	while (columns->arc != SMI_ARC_FIXED + number)
+		columns++;
+	return columns->name;
+}
+
+static void put_notification(FILE *out, enum smi_notification number, struct smi_column *columns[])
+{
+	const struct smi_notice *n = smi_notice(number);
+
+	fprintf(out, "%s NOTIFICATION-TYPE\n    OBJECTS {", n->name);
+	for (const unsigned int *o = n->objects; *o; o++)
+		fprintf(out, "%s\n        %s", o > n->objects ? "," : "",
+			name_of(columns[n->table], *o));
+	fputs("\n    }\n    STATUS      current\n", out);
+	put_text(out, n->help);
+	fprintf(out, "    ::= { loadcellNotifications %d }\n\n", number);
+}
+
+static void put_notification_group(FILE *out)
+{
+	fputs("loadcellNotificationGroup NOTIFICATION-GROUP\n    NOTIFICATIONS {", out);
+	for (enum smi_notification i = SMI_STARTED; i < SMI_NOTIFICATION_END; i++)
+		fprintf(out, "%s\n        %s", i > SMI_STARTED ? "," : "", smi_notice(i)->name);
+	fputs("\n    }\n    STATUS      current\n", out);
+	put_text(out, "What is told without being asked.");
+	fprintf(out, "    ::= { loadcellGroups %d }\n\n", SMI_GROUP_NOTIFICATIONS);
+}
+
 static void put_compliance(FILE *out)
 {
 	fputs("loadcellCompliance MODULE-COMPLIANCE\n    STATUS      current\n", out);
 	put_text(out, "An agent that tells all of it.");
 	fputs("    MODULE\n    MANDATORY-GROUPS {\n", out);
 	for (enum smi_table t = SMI_STATUS; t < SMI_TABLE_END; t++)
-		fprintf(out, "        loadcell%sGroup%s\n", tables[t].word,
-			t + 1 < SMI_TABLE_END ? "," : "");
-	fputs("    }\n    ::= { loadcellCompliances 1 }\n\nEND\n", out);
+		fprintf(out, "        loadcell%sGroup,\n", tables[t].word);
+	fputs("        loadcellNotificationGroup\n    }\n    ::= { loadcellCompliances 1 "
+	      "}\n\nEND\n",
+		out);
 }
 
 /* "enterprises 8072 9999"; an arc elsewhere begins at iso. */
@@ -244,8 +281,12 @@ static int put_mib(FILE *out, const char *arc)
 	}
 	for (enum smi_table t = SMI_STATUS; t < SMI_TABLE_END && r == 0; t++)
 		put_group(out, t, columns[t], (size_t)n[t]);
-	if (r == 0)
+	for (enum smi_notification i = SMI_STARTED; i < SMI_NOTIFICATION_END && r == 0; i++)
+		put_notification(out, i, columns);
+	if (r == 0) {
+		put_notification_group(out);
 		put_compliance(out);
+	}
 	for (enum smi_table t = SMI_STATUS; t < SMI_TABLE_END; t++)
 		free(columns[t]);
 	return r;

@@ -257,6 +257,8 @@ static const struct option options[] = {
 		"/var/agentx/master", "an absolute path or tcp:HOST:PORT"},
 	{STRING(snmp_arc, config_is_arc, 0),
 		"1.3.6.1.4.1.8072.9999.9999", "a numeric object identifier"},
+	{STRING(snmp_state_dir, is_path, PATH_LEN_MAX),
+		"/var/lib/loadcell-snmp", "an absolute path"},
 	{NUMBER("snmp_contexts", snmp_contexts, count), 0, 100000, NULL,
 		"1000", "a number from 0 to 100000"},
 	{STRING(listen, is_host_port, 0),

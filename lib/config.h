@@ -43,6 +43,7 @@ struct config {
 	uint64_t instances_max;    /* 5000: above, instances are counted, not measured */
 	char *agentx;              /* /var/agentx/master */
 	char *snmp_arc;            /* 1.3.6.1.4.1.8072.9999.9999 */
+	char *snmp_state_dir;      /* /var/lib/loadcell-snmp */
 	uint64_t snmp_contexts;    /* 1000 */
 	char *listen;              /* 127.0.0.1:9818 */
 	char *check[CONFIG_CHECKS_MAX]; /* "ID off", "ID WARNING CRITICAL"; none */

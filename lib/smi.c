@@ -39,6 +39,8 @@ static const struct fixed fixed[] = {
 	{SMI_STATUS, STATUS_LAST_CHANGE, "InstanceTableLastChange", SMI_TIME_STAMP, false, NULL, NULL,
 		"sysUpTime when a row of loadcellInstanceTable last came, went or began a new run; 0 "
 		"if that was before snmpd started."},
+	{SMI_STATUS, STATUS_LEFT_OUT, "NotificationsLeftOut", SMI_UNSIGNED, false, NULL, NULL,
+		"How many notifications the newest loadcellEventsLeftOut tells of; 0: none yet."},
 	{SMI_STATUS, STATUS_CONTEXTS, "Contexts", SMI_GAUGE32, false, NULL, NULL,
 		"For how many instances an SNMP context of their own is registered."},
 	{SMI_STATUS, STATUS_CONTEXTS_REFUSED, "ContextsRefused", SMI_GAUGE32, false, NULL, NULL,

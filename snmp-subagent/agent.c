@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent.h"
+#include "mibs.h"
 
 #include <string.h>
 
@@ -19,6 +20,8 @@
  */
 #define PING_INTERVAL 2
 #define PATIENCE      2
+/* So many notifications are sent before snmpd confirms one. */
+#define WINDOW 16
 
 _Static_assert(sizeof(oid) == sizeof(subid), "names are handed over as they are");
 
@@ -150,6 +153,17 @@ void agent_unregister(struct agent_subtree *t)
 
 /* --- the connection --------------------------------------------------------------------------- */
 
+/* Notifications of this session that were not confirmed: given up, or all. */
+static uint64_t unconfirmed(const struct agent *a, bool all)
+{
+	const netsnmp_trap_stats *s = a->session ? a->session->trap_stats : NULL;
+
+	if (!s)
+		return 0;
+	return all ? s->sent_count - s->ack_count
+		   : s->timeouts + s->sent_fail_count + s->sec_err_count;
+}
+
 /* The answer to the opening has just brought snmpd's sysUpTime. */
 static int on_connected(int major, int minor, void *session, void *data)
 {
@@ -158,13 +172,18 @@ static int on_connected(int major, int minor, void *session, void *data)
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
 
 	a->connected = true;
+	a->session = session;
 	a->source->master_ns = now > up ? now - up : 0;
 	return SNMPERR_SUCCESS;
 }
 
 static int on_lost(int major, int minor, void *session, void *data)
 {
-	((struct agent *)data)->connected = false;
+	struct agent *a = data;
+
+	a->unconfirmed += unconfirmed(a, true);
+	a->connected = false;
+	a->session = NULL;
 	return SNMPERR_SUCCESS;
 }
 
@@ -240,6 +259,42 @@ void agent_stop(struct agent *a)
 	snmp_unregister_callback(
 		SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_STOP, on_lost, a, 1);
 	snmp_shutdown(NAME);
+}
+
+/* --- notifications ---------------------------------------------------------------------------- */
+
+unsigned int agent_room(const struct agent *a, uint64_t *ret_unconfirmed)
+{
+	uint64_t lost = unconfirmed(a, false), open = unconfirmed(a, true) - lost;
+
+	*ret_unconfirmed = a->unconfirmed + lost;
+	return a->connected && open < WINDOW ? WINDOW - (unsigned int)open : 0;
+}
+
+int agent_notify(const struct agent *a, const subid *type, size_t len,
+	const struct mib_object *objects, size_t n)
+{
+	static const oid trap_oid[] = {1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0};
+	netsnmp_variable_list *list = NULL, *var;
+	u_long before;
+
+	if (!a->session)
+		return -ENOTCONN;
+	var = snmp_varlist_add_variable(
+		&list, trap_oid, ARRAY_SIZE(trap_oid), ASN_OBJECT_ID, type, len * sizeof(*type));
+	for (size_t i = 0; i < n && var; i++) {
+		var = snmp_varlist_add_variable(
+			&list, objects[i].name, objects[i].len, ASN_NULL, NULL, 0);
+		if (var)
+			put_value(var, objects[i].syntax, &objects[i].value);
+	}
+	before = a->session->trap_stats ? a->session->trap_stats->sent_count : 0;
+	if (var)
+		send_v2trap(list);
+	snmp_free_varbind(list);
+	return a->session && a->session->trap_stats && a->session->trap_stats->sent_count > before
+		       ? 0
+		       : -EIO;
 }
 
 void agent_tick(struct agent *a)

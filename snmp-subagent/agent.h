@@ -8,7 +8,9 @@ struct agent {
 	const char *socket;
 	struct source *source;
 	bool connected;
-	bool new_context; /* a registration in one is under way */
+	bool new_context;             /* a registration in one is under way */
+	struct snmp_session *session; /* with snmpd, while connected */
+	uint64_t unconfirmed;         /* notifications on sessions that have ended */
 	struct complaint lost, library;
 };
 
@@ -28,6 +30,15 @@ struct agent_subtree;
 int agent_register(struct agent *a, const struct mib_tree *tree, const char *context,
 	uint32_t instance, struct agent_subtree **ret);
 void agent_unregister(struct agent_subtree *t);
+
+/*
+ * Notifications, through snmpd to whom its configuration names. agent_room(): how many may be sent
+ * now, and how many so far snmpd has never confirmed. Waits for nothing.
+ */
+struct mib_object;
+unsigned int agent_room(const struct agent *a, uint64_t *ret_unconfirmed);
+int agent_notify(const struct agent *a, const subid *type, size_t len,
+	const struct mib_object *objects, size_t n);
 
 /* Answers what comes in within so many milliseconds; returns early after some, or on a signal. */
 void agent_wait(struct agent *a, int timeout_ms);

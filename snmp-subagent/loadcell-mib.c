@@ -65,6 +65,8 @@ static bool get_status(const struct mib_place *p, const struct mib_key *key,
 		return number(ret, view_rows(v, SCOPE_INSTANCE).n);
 	case STATUS_LAST_CHANGE:
 		return number(ret, view_time_stamp(v, v->source->changed_ns));
+	case STATUS_LEFT_OUT:
+		return number(ret, v->source->left_out);
 	case STATUS_CONTEXTS:
 		return number(ret, v->source->contexts);
 	case STATUS_CONTEXTS_REFUSED:
@@ -314,4 +316,29 @@ void loadcell_mib_free(struct loadcell_mib *m)
 const struct mib_tree *loadcell_mib_tree(const struct loadcell_mib *m)
 {
 	return &m->tree;
+}
+
+/* --- objects of notifications ----------------------------------------------------------------- */
+
+void loadcell_mib_object(const struct loadcell_mib *m, const struct view *v, enum smi_table table,
+	unsigned int number, const json_t *event, struct mib_object *ret)
+{
+	const struct mib_place place = {v, 0};
+	const struct mib_table *t = &m->tables[table - 1];
+	const struct mib_column *c = t->columns;
+	subid index = event ? (subid)json_integer_value(json_object_get(event, "id")) : 0;
+
+	while (c->arc != SMI_ARC_FIXED + number)
+		c++;
+	*ret = (struct mib_object){.syntax = c->syntax};
+	memcpy(ret->name, m->tree.root, m->tree.len * sizeof(subid));
+	memcpy(ret->name + m->tree.len, t->oid, t->len * sizeof(subid));
+	ret->len = m->tree.len + t->len;
+	ret->name[ret->len++] = c->arc;
+	ret->name[ret->len++] = index;
+	/* Each object has to be there: what the event does not tell is 0 or "". */
+	if (event)
+		(void)get_member(event, c->data, &ret->value);
+	else
+		(void)get_status(&place, NULL, c, &ret->value);
 }

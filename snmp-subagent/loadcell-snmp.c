@@ -6,6 +6,7 @@
 #include "agent.h"
 #include "contexts.h"
 #include "mibs.h"
+#include "traps.h"
 
 #define TICK_NS NSEC_PER_SEC
 
@@ -72,6 +73,38 @@ static void catch_signals(void)
 	sigaction(SIGPIPE, &ignore, NULL);
 }
 
+/* --- notifications ---------------------------------------------------------------------------- */
+
+struct notifier {
+	struct agent *agent;
+	const struct loadcell_mib *mib;
+};
+
+static unsigned int room(void *data, uint64_t *ret_unconfirmed)
+{
+	return agent_room(((struct notifier *)data)->agent, ret_unconfirmed);
+}
+
+static int notify(void *data, enum smi_notification number, const json_t *event)
+{
+	const struct notifier *n = data;
+	const struct mib_tree *tree = loadcell_mib_tree(n->mib);
+	const struct smi_notice *notice = smi_notice(number);
+	struct mib_object objects[SMI_OBJECTS_MAX];
+	subid type[MIB_OID_MAX];
+	size_t count = 0;
+
+	for (; notice->objects[count]; count++)
+		loadcell_mib_object(n->mib, &n->agent->source->view, notice->table,
+			notice->objects[count], event, &objects[count]);
+	memcpy(type, tree->root, tree->len * sizeof(*type));
+	type[tree->len] = 0;
+	type[tree->len + 1] = number;
+	return agent_notify(n->agent, type, tree->len + 2, objects, count);
+}
+
+/* --- serving ---------------------------------------------------------------------------------- */
+
 static int serve(const struct config *config, struct error *err)
 {
 	_cleanup_(loadcell_mib_free) struct loadcell_mib *mib = NULL;
@@ -79,6 +112,8 @@ static int serve(const struct config *config, struct error *err)
 	struct source source;
 	struct agent agent;
 	struct contexts contexts = {.agent = &agent, .most = config->snmp_contexts};
+	struct notifier notifier = {.agent = &agent};
+	struct traps traps;
 	uint64_t next = 0;
 	bool more; /* contexts to register */
 
@@ -90,6 +125,8 @@ static int serve(const struct config *config, struct error *err)
 		source_free(&source);
 		return error_set(err, -EIO, "net-snmp could not be initialised");
 	}
+	notifier.mib = mib;
+	traps_init(&traps, &source, &(struct traps_sender){&notifier, room, notify});
 	while (!ended) {
 		uint64_t now = now_ns(CLOCK_MONOTONIC);
 
@@ -100,12 +137,15 @@ static int serve(const struct config *config, struct error *err)
 			if (!next)
 				agent_start(&agent);
 			agent_tick(&agent);
+			traps_tick(&traps, now);
 			next = now + TICK_NS;
 			continue;
 		}
+		traps_send(&traps, now);
 		more = contexts_step(&contexts);
 		agent_wait(&agent, more ? 0 : (int)((next - now) / 1000000) + 1);
 	}
+	traps_free(&traps);
 	/* First, so that snmpd is told once: one that hangs would be waited for each time. */
 	agent_stop(&agent);
 	contexts_free(&contexts);

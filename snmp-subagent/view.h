@@ -43,6 +43,7 @@ struct source {
 	struct complaint complaint;
 	struct view view;
 	struct history runs, events;
+	uint32_t left_out;                 /* notifications, as last told */
 	uint64_t changed_ns;               /* CLOCK_MONOTONIC: the set of instances and runs */
 	uint64_t master_ns;                /* CLOCK_MONOTONIC: snmpd's sysUpTime is 0 */
 	size_t contexts, contexts_refused; /* see contexts.h */

@@ -147,6 +147,7 @@ static void assert_defaults(const struct config *c)
 	assert_int_equal(c->instances_max, 5000);
 	assert_string_equal(c->agentx, "/var/agentx/master");
 	assert_string_equal(c->snmp_arc, "1.3.6.1.4.1.8072.9999.9999");
+	assert_string_equal(c->snmp_state_dir, "/var/lib/loadcell-snmp");
 	assert_int_equal(c->snmp_contexts, 1000);
 	assert_string_equal(c->listen, "127.0.0.1:9818");
 }
@@ -165,7 +166,8 @@ static void test_shipped_file(void **state)
 	static const char *const keys[] = {"interval", "run_dir", "data_dir", "cgroup_root",
 		"proc_root", "lxcpath", "flush", "keep", "archive", "destroyed", "data_max",
 		"ledger", "events", "recent", "disk_walk", "disk_walk_share", "stale_after",
-		"reconcile", "instances_max", "agentx", "snmp_arc", "snmp_contexts", "listen"};
+		"reconcile", "instances_max", "agentx", "snmp_arc", "snmp_state_dir",
+		"snmp_contexts", "listen"};
 	static const char path[] = "etc/loadcell.conf";
 	_cleanup_(config_free) struct config *c = NULL;
 	_cleanup_free_ char *text = NULL;
@@ -219,6 +221,7 @@ static void test_all_keys(void **state)
 		"instances_max = 7\n"
 		"agentx = tcp:localhost:705\n"
 		"snmp_arc = 1.3.6.1.4.1.99999\n"
+		"snmp_state_dir = /srv/snmp/\n"
 		"snmp_contexts = 0\n"
 		"listen: [::1]:80";
 	_cleanup_(config_free) struct config *c = NULL;
@@ -256,6 +259,7 @@ static void test_all_keys(void **state)
 	assert_int_equal(c->instances_max, 7);
 	assert_string_equal(c->agentx, "tcp:localhost:705");
 	assert_string_equal(c->snmp_arc, "1.3.6.1.4.1.99999");
+	assert_string_equal(c->snmp_state_dir, "/srv/snmp");
 	assert_int_equal(c->snmp_contexts, 0);
 	assert_string_equal(c->listen, "[::1]:80");
 }

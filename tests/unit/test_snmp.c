@@ -569,7 +569,7 @@ static void test_bad_snapshots(void **state)
 	assert_cell("1.1.3004.0", "1");
 	assert_non_null(strstr(ask(w, t, "1.1.3005.0"), "the collector does not run"));
 	assert_cell("1.1.3003.0", "-");
-	assert_int_equal(walk(w, t, ""), 7);
+	assert_int_equal(walk(w, t, ""), 8);
 	assert_int_equal(walk(w, &vm_mib_tree, ""), 2);
 
 	add_instance(w, 7, 1);
