@@ -224,7 +224,7 @@ for i in $(seq 100); do
 done
 begin=$(date +%s%N)
 for i in $(seq 100); do
-	LXC_PID=$(cat "$work/storm/$i") sh -c "exec $line 'storm$i' 'lxc' 'start-host'" &
+	LXC_NAME=storm$i LXC_PID=$(cat "$work/storm/$i") sh -c "exec $line 'storm$i' 'lxc' 'start-host'" &
 	echo $! >>"$work/storm/pids"
 done
 wait $(cat "$work/storm/pids")
