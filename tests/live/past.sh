@@ -73,7 +73,7 @@ head -c 4 "$work/host.png" | grep -q PNG || fail "that is no PNG"
 
 # --- the same from the RRDs alone -------------------------------------------------------------
 collector_stop
-rm "$run_dir/recent" "$run_dir/snapshot"
+rm "$run_dir/recent" # the last snapshot, stale by now, still tells who has not ended
 both_as "mean of" RRDs
 loadcell list --at -2h >"$work/out" 2>&1
 [ $? = 4 ] && grep -q 'nothing is stored of' "$work/out" || { cat "$work/out"; fail "two hours ago there was nothing"; }
