@@ -31,7 +31,8 @@ struct traps {
 	struct source *source;
 	struct traps_sender sender;
 	struct trap_state state;
-	struct journal_tail *tail;
+	bool is_open;              /* the state; else another one may send */
+	struct journal_tail *tail; /* NULL: events cannot be read yet */
 	uint64_t newest;     /* the number of the event that was read last */
 	uint64_t boot_ns;    /* wall clock; events before it are of another boot, else 0 */
 	bool is_backlog;     /* what is read has happened before this start */
