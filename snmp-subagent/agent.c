@@ -23,7 +23,7 @@
 #define PING_INTERVAL 3
 #define PATIENCE      2
 /* So many notifications are sent before snmpd confirms one. */
-#define WINDOW 16
+#define WINDOW     16
 #define NULL_NODES 3 /* ccitt, iso, joint-ccitt-iso: netsnmp_register_mib() */
 
 _Static_assert(sizeof(oid) == sizeof(subid), "names are handed over as they are");
