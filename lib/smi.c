@@ -68,7 +68,8 @@ static const struct fixed fixed[] = {
 		"The directory in which the instance is configured."},
 	{SMI_INSTANCE, INSTANCE_KIND, "Kind", SMI_TEXT, false, NULL, NULL,
 		"What it is: lxc, qemu or a kind of loadcell.conf."},
-	{SMI_INSTANCE, INSTANCE_STATE, "State", SMI_TEXT, false, NULL, NULL, "running or frozen."},
+	{SMI_INSTANCE, INSTANCE_STATE, "State", SMI_TEXT, false, NULL, NULL,
+		"running, also when it is frozen."},
 	{SMI_INSTANCE, INSTANCE_RUN, "Run", SMI_TEXT, false, NULL, NULL,
 		"Which run of the instance it is, the same in loadcellRunTable and loadcellEventTable. "
 		"Counters begin anew with each run."},
@@ -78,12 +79,14 @@ static const struct fixed fixed[] = {
 	 */
 	{SMI_INSTANCE, INSTANCE_DISCONTINUITY, "DiscontinuityTime", SMI_TIME_STAMP, false, NULL, NULL,
 		"sysUpTime when this run began, and with it all counters of the row and of the "
-		"instance's interfaces; 0 if that was before snmpd started."},
+		"instance's interfaces, or when others were last seen at the numbers of its "
+		"interfaces; 0 if that was before snmpd started."},
 	{SMI_INSTANCE, INSTANCE_NETWORK_SHARED, "NetworkShared", SMI_TRUTH, false, NULL, NULL,
 		"Whether the instance uses the network of the host, and has no counters of its own."},
 
 	{SMI_INTERFACE, INTERFACE_INDEX, "Index", SMI_UNSIGNED, true, NULL, NULL,
-		"The number of the interface within the instance, from 1."},
+		"The place of the interface in the instance's list, from 1; it passes to another when "
+		"one before it goes."},
 	{SMI_INTERFACE, INTERFACE_NAME, "Name", SMI_TEXT, false, NULL, NULL,
 		"The name of the interface inside the instance."},
 

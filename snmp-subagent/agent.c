@@ -15,13 +15,16 @@
 #define NAME "loadcell-snmp"
 /*
  * Seconds. How often a lost snmpd is tried again, and one that is there is asked whether it still
- * is; and how long each answer may take, for net-snmp waits for it and does nothing else. A
- * request is not repeated: over a stream that would only register everything twice.
+ * is; and how long each answer may take, for net-snmp waits for it and does nothing else. The
+ * interval is the longer one: from a try that began the next is reckoned, and while one is overdue
+ * run_alarms() does not return. A request is not repeated: over a stream that would only register
+ * everything twice.
  */
-#define PING_INTERVAL 2
+#define PING_INTERVAL 3
 #define PATIENCE      2
 /* So many notifications are sent before snmpd confirms one. */
-#define WINDOW 16
+#define WINDOW     16
+#define NULL_NODES 3 /* ccitt, iso, joint-ccitt-iso: netsnmp_register_mib() */
 
 _Static_assert(sizeof(oid) == sizeof(subid), "names are handed over as they are");
 
@@ -133,9 +136,9 @@ int agent_register(struct agent *a, const struct mib_tree *tree, const char *con
 		return -ENOMEM;
 	}
 	r->handler->myvoid = t;
-	a->new_context = context != NULL;
+	a->null_nodes = context && !netsnmp_subtree_find_first(context) ? NULL_NODES : 0;
 	result = netsnmp_register_handler(r);
-	a->new_context = false;
+	a->null_nodes = 0;
 	if (result != MIB_REGISTERED_OK) /* which has freed it */
 		return -EEXIST;
 	*ret = TAKE_PTR(t);
@@ -164,23 +167,37 @@ static uint64_t unconfirmed(const struct agent *a, bool all)
 		   : s->timeouts + s->sent_fail_count + s->sec_err_count;
 }
 
-/* The answer to the opening has just brought snmpd's sysUpTime. */
+/*
+ * The answer to the opening has just brought snmpd's sysUpTime. What a snmpd that died within the
+ * registrations has left behind goes: nodes that pass for registered, and further tries to reopen.
+ */
 static int on_connected(int major, int minor, void *session, void *data)
 {
 	struct agent *a = data;
 	uint64_t up = netsnmp_get_agent_uptime() * (NSEC_PER_SEC / 100);
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
 
+	register_mib_detach();
+	snmp_alarm_unregister_all();
 	a->connected = true;
+	a->is_lost = false;
 	a->session = session;
 	a->source->master_ns = now > up ? now - up : 0;
 	return SNMPERR_SUCCESS;
 }
 
+/*
+ * net-snmp tries again by an alarm that it makes after this. At a loss within the opening the last
+ * one still runs, which would double them; but agentx_check_session() can tell of one loss twice,
+ * and the second time the alarm is there.
+ */
 static int on_lost(int major, int minor, void *session, void *data)
 {
 	struct agent *a = data;
 
+	if (!a->is_lost)
+		snmp_alarm_unregister_all();
+	a->is_lost = true;
 	a->unconfirmed += unconfirmed(a, true);
 	a->connected = false;
 	a->session = NULL;
@@ -188,14 +205,13 @@ static int on_lost(int major, int minor, void *session, void *data)
 }
 
 /*
- * Without what agent_tick() says better. Each new context makes net-snmp register three nodes of
- * its own again and complain that they are there (263: a duplicate). Else that is worth a line.
+ * Without what agent_tick() says better. In each new context net-snmp registers NULL_NODES of its
+ * own, which snmpd has too and refuses (263: a duplicate). Else that is worth a line.
  */
 static int on_log(int major, int minor, void *message, void *data)
 {
 	static const char refused[] = "registering pdu failed";
-	static const char *const noise[] = {"AgentX master", "NET-SNMP version",
-		"lock in _callback_lock", "netsnmp_assert lock_holded"};
+	static const char *const noise[] = {"AgentX master", "NET-SNMP version"};
 	const struct snmp_log_message *m = message;
 	struct agent *a = data;
 
@@ -203,7 +219,9 @@ static int on_log(int major, int minor, void *message, void *data)
 		if (strncmp(m->msg, noise[i], strlen(noise[i])) == 0)
 			return SNMPERR_SUCCESS;
 	if (strncmp(m->msg, refused, strlen(refused)) == 0) {
-		if (!a->new_context)
+		if (a->null_nodes > 0)
+			a->null_nodes--;
+		else
 			complain(&a->library,
 				"snmpd refuses these objects: another subagent has registered "
 				"them, perhaps a second " NAME);
@@ -314,6 +332,7 @@ void agent_wait(struct agent *a, int timeout_ms)
 	netsnmp_large_fd_set fds;
 	int n = 0, block = 0, ready;
 
+	a->is_lost = false;
 	netsnmp_large_fd_set_init(&fds, FD_SETSIZE);
 	NETSNMP_LARGE_FD_ZERO(&fds);
 	/* Not later than net-snmp's own alarms. */

@@ -8,7 +8,8 @@ struct agent {
 	const char *socket;
 	struct source *source;
 	bool connected;
-	bool new_context;             /* a registration in one is under way */
+	bool is_lost;                 /* and that was told since the last agent_wait() */
+	unsigned int null_nodes;      /* so many may be refused in this registration */
 	struct snmp_session *session; /* with snmpd, while connected */
 	uint64_t unconfirmed;         /* notifications on sessions that have ended */
 	struct complaint lost, library;

@@ -115,14 +115,16 @@ static bool work_on(struct contexts *c, struct context *one)
 
 static void look_back(struct contexts *c)
 {
-	size_t n = 0, refused = 0;
+	size_t n = 0, wanted = 0, refused, failed;
 
 	for (size_t i = 0; i < c->n; i++) {
-		refused += c->all[i].wanted && !c->all[i].registered;
+		wanted += c->all[i].wanted;
 		if (c->all[i].wanted || c->all[i].registered)
 			c->all[n++] = c->all[i];
 	}
 	c->n = n;
+	refused = wanted > c->most ? wanted - c->most : 0;
+	failed = wanted - refused - c->registered; /* only such are registered now */
 	c->agent->source->contexts = c->registered;
 	c->agent->source->contexts_refused = refused;
 	if (!c->agent->connected)
@@ -134,6 +136,13 @@ static void look_back(struct contexts *c)
 			refused, (unsigned long long)c->most);
 	else
 		complaint_over(&c->full, "all instances have their SNMP context again");
+	if (failed)
+		complain(&c->failed,
+			"the SNMP contexts of %zu instances cannot be registered; that is tried "
+			"again",
+			failed);
+	else
+		complaint_over(&c->failed, "SNMP contexts can be registered again");
 }
 
 bool contexts_step(struct contexts *c)
@@ -144,9 +153,12 @@ bool contexts_step(struct contexts *c)
 		return false;
 	c->due = true;
 	c->connected = c->agent->connected;
-	for (size_t i = 0; i < c->n; i++)
-		if (work_on(c, &c->all[i]) && now_ns(CLOCK_MONOTONIC) > end)
-			return true;
+	/* First those that go: they make room. */
+	for (int come = 0; come < 2; come++)
+		for (size_t i = 0; i < c->n; i++)
+			if (c->all[i].registered == !come && work_on(c, &c->all[i]) &&
+				now_ns(CLOCK_MONOTONIC) > end)
+				return true;
 	look_back(c);
 	c->due = false;
 	return false;

@@ -28,7 +28,7 @@ struct contexts {
 	size_t registered;
 	bool due;       /* all have to be looked at */
 	bool connected; /* as the agent was then */
-	struct complaint full;
+	struct complaint full, failed;
 };
 
 /* Takes over which instances there are. now: CLOCK_MONOTONIC. -ENOMEM leaves all as it was. */

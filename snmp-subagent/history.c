@@ -42,6 +42,22 @@ static bool is_below(const struct mib_key *a, const struct mib_key *b)
 	return a->index[0] != b->index[0] ? a->index[0] < b->index[0] : a->index[1] < b->index[1];
 }
 
+/* All data was removed: a later event has a lower number. */
+static bool begins_anew(const struct history *h, const json_t *line, const struct mib_key *key)
+{
+	const struct mib_key *newest = h->n > 0 ? &h->keys[h->n - 1] : NULL;
+
+	return newest && !is_runs(h) && !is_below(newest, key) &&
+	       journal_seconds(line, "time") > journal_seconds(h->lines[newest->row], "time");
+}
+
+static void drop_lines(struct history *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		json_decref(h->lines[i]);
+	h->n = 0;
+}
+
 void history_add(struct history *h, const json_t *line)
 {
 	struct mib_key key;
@@ -50,6 +66,8 @@ void history_add(struct history *h, const json_t *line)
 	/* Reading and following overlap. */
 	if (!key_of(h, line, &key) || holds(h, line))
 		return;
+	if (begins_anew(h, line, &key))
+		drop_lines(h);
 	for (at = h->n; at > 0 && is_below(&key, &h->keys[at - 1]);)
 		at--;
 	if (at > 0 && !is_below(&h->keys[at - 1], &key))
@@ -97,8 +115,7 @@ void history_tick(struct history *h, const char *data_dir)
 
 void history_free(struct history *h)
 {
-	for (size_t i = 0; i < h->n; i++)
-		json_decref(h->lines[i]);
+	drop_lines(h);
 	if (h->tail)
 		journal_tail_close(h->tail);
 	*h = (struct history){.name = h->name};

@@ -84,7 +84,9 @@ static struct mib_rows interface_rows(const struct mib_place *p)
 static bool get_interface_number(const struct mib_place *p, const struct mib_key *key,
 	const struct mib_column *c, struct mib_value *ret)
 {
-	return view_instance(p->view, p->instance) &&
+	struct snapshot_row row;
+
+	return inside_row(p, &row) && !(row.flags & SNAPSHOT_NETWORK_SHARED) &&
 	       inside_number(ret, view_interfaces(p->view, p->instance).n);
 }
 
@@ -116,6 +118,15 @@ static bool get_interface_index(const struct mib_place *p, const struct mib_key 
 	const struct mib_column *c, struct mib_value *ret)
 {
 	return inside_number(ret, key->index[1]);
+}
+
+/* Counters are as old as sysUpTime, unless a number has passed to another interface. */
+static bool get_discontinuity(const struct mib_place *p, const struct mib_key *key,
+	const struct mib_column *c, struct mib_value *ret)
+{
+	const struct mib_key *instance = view_instance(p->view, p->instance);
+
+	return instance && inside_ticks(ret, value_of(p->view->runs[instance->row].interfaces_ns));
 }
 
 /* Samples do not tell the state: what has ever moved a packet is up, of others it is not known. */
@@ -295,7 +306,7 @@ static const struct mib_column ifx_columns[] = {
 	{11, SMI_COUNTER64, get_counter, SHOWS(INTERFACE_TRANSMIT_PACKETS)},
 	{15, SMI_GAUGE32, get_constant, CONSTANT(0)}, /* ifHighSpeed: as ifSpeed */
 	{18, SMI_TEXT, get_empty, NULL}, /* ifAlias: stock templates drop rows without it */
-	{19, SMI_TIME_STAMP, get_constant, CONSTANT(0)}, /* counters are as old as sysUpTime */
+	{19, SMI_TIME_STAMP, get_discontinuity, NULL},
 };
 
 static const struct mib_column storage_columns[] = {

@@ -38,6 +38,8 @@ static struct value total_free(const struct mib_place *p)
 	struct value real = left(p, METRIC_MEMORY_LIMIT, METRIC_MEMORY_USAGE);
 	struct value swap = left(p, METRIC_MEMORY_SWAP_LIMIT, METRIC_MEMORY_SWAP);
 
+	if (!value_is_number(real))
+		return real;
 	value_add(&real, swap);
 	return value_is_number(swap) ? real : swap;
 }

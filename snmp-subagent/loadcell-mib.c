@@ -109,6 +109,7 @@ static bool get_instance(const struct mib_place *p, const struct mib_key *key,
 		[INSTANCE_STATE] = TEXT_STATE,
 	};
 	unsigned int column = c->arc - SMI_ARC_FIXED;
+	const struct view_run *run;
 	struct snapshot_row row;
 
 	if (snapshot_row(p->view->snapshot, SCOPE_INSTANCE, key->row, &row) < 0)
@@ -122,7 +123,8 @@ static bool get_instance(const struct mib_place *p, const struct mib_key *key,
 				(unsigned long long)row.run);
 		return row.run && mib_text(ret, ret->buffer);
 	case INSTANCE_DISCONTINUITY:
-		return number(ret, view_time_stamp(p->view, p->view->began_ns[key->row]));
+		run = &p->view->runs[key->row];
+		return number(ret, view_time_stamp(p->view, run->began_ns + run->interfaces_ns));
 	case INSTANCE_NETWORK_SHARED:
 		return truth(ret, row.flags & SNAPSHOT_NETWORK_SHARED);
 	default:

@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent.h"
 #include "contexts.h"
@@ -58,9 +59,15 @@ static int parse_options(int argc, char **argv, const char **config, bool *check
  */
 static volatile sig_atomic_t ended;
 
+/* Enough to take leave of a snmpd that answers late; connecting again and again has no end. */
+#define END_SECONDS 8
+
 static void on_signal(int number)
 {
+	if (number == SIGALRM)
+		_exit(0);
 	ended = 1;
+	alarm(END_SECONDS);
 }
 
 static void catch_signals(void)
@@ -70,6 +77,7 @@ static void catch_signals(void)
 
 	sigaction(SIGTERM, &end, NULL);
 	sigaction(SIGINT, &end, NULL);
+	sigaction(SIGALRM, &end, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
 }
 

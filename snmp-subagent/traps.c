@@ -84,41 +84,69 @@ static int take(void *data, const json_t *event)
 		return 0;
 	if (t->is_backlog && (t->state.is_first || id <= t->state.event))
 		return 0;
-	if (is_of_other_boot(t, event))
-		leave_out(t, 1, t->now_ns);
-	else
+	if (!is_of_other_boot(t, event)) {
 		enqueue(t, event);
+		return 0;
+	}
+	leave_out(t, 1, t->now_ns);
+	/* From now on the note is of this boot. */
+	if (t->n == 0)
+		t->state.event = id;
+	return 0;
+}
+
+static int open_state(struct traps *t)
+{
+	int r = trap_state_open(&t->state, t->source->config);
+
+	if (r < 0)
+		return r;
+	t->is_open = true;
+	t->boot_ns = t->state.is_other_boot ? now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME) : 0;
 	return 0;
 }
 
 /* First where the end is, then all before it, which is what happened while nobody was here. */
-static int begin(struct traps *t)
+static int read_backlog(struct traps *t)
 {
 	const char *dir = t->source->config->data_dir;
 	uint64_t now = now_ns(CLOCK_REALTIME);
-	uint64_t since;
-	int r = trap_state_open(&t->state, t->source->config);
+	uint64_t since = MIN(t->state.is_first ? now : t->state.time_ns, now);
+	int r = journal_tail_open(dir, "events", &t->tail);
 
-	if (r == 0)
-		r = journal_tail_open(dir, "events", &t->tail);
-	if (r < 0) {
-		trap_state_close(&t->state);
+	if (r < 0)
 		return r;
-	}
-	t->boot_ns = t->state.is_other_boot ? now - now_ns(CLOCK_BOOTTIME) : 0;
-	since = MIN(t->state.is_first ? now : t->state.time_ns, now);
 	t->is_backlog = t->is_overlapping = true;
-	(void)journal_read(
+	r = journal_read(
 		dir, "events", since > TRAPS_RECENT ? since - TRAPS_RECENT : 0, take, t, NULL);
-	r = journal_tail_read(t->tail, take, t);
+	if (r == 0)
+		r = journal_tail_read(t->tail, take, t);
 	t->is_backlog = t->is_overlapping = false;
+	if (r < 0)
+		return r;
 	/* Also where numbers begin anew because all data was removed. */
 	if (t->state.is_first || t->newest < t->state.event) {
 		t->state.event = t->newest;
 		t->state.time_ns = now;
 	}
 	trap_state_save(&t->state);
-	return r;
+	return 0;
+}
+
+/* What could not be read to its end is read again. */
+static void begin(struct traps *t)
+{
+	struct trap_state state = t->state;
+	uint64_t left_out = t->left_out;
+
+	if (read_backlog(t) == 0)
+		return;
+	while (t->n > 0)
+		json_decref(take_oldest(t));
+	journal_tail_close(TAKE_PTR(t->tail));
+	t->newest = t->known_n = 0;
+	t->left_out = left_out;
+	t->state = state;
 }
 
 void traps_tick(struct traps *t, uint64_t now)
@@ -126,9 +154,11 @@ void traps_tick(struct traps *t, uint64_t now)
 	t->now_ns = now;
 	if (!t->began_ns)
 		t->began_ns = now;
+	if (!t->is_open && open_state(t) < 0)
+		return;
 	/* What is wrong with the journal is told by who shows it. */
 	if (!t->tail)
-		(void)begin(t);
+		begin(t);
 	else
 		(void)journal_tail_read(t->tail, take, t);
 }
@@ -172,7 +202,9 @@ static unsigned int send_stale(struct traps *t, unsigned int room, uint64_t now)
 	if (room == 0 || stale == t->state.is_stale || (stale && now - t->began_ns < patience))
 		return room;
 	t->state.is_stale = stale;
-	trap_state_save(&t->state);
+	/* Not before it is known which events the note is of. */
+	if (t->tail)
+		trap_state_save(&t->state);
 	if (t->sender.send(t->sender.data, stale ? SMI_STALE : SMI_RECOVERED, NULL) < 0)
 		leave_out(t, 1, now);
 	return room - 1;
@@ -205,7 +237,7 @@ void traps_send(struct traps *t, uint64_t now)
 	t->filled_ns = now;
 	leave_out(t, unconfirmed - t->unconfirmed, now);
 	t->unconfirmed = unconfirmed;
-	if (!t->tail)
+	if (!t->is_open)
 		return;
 	room = send_stale(t, room, now);
 	room = send_events(t, room, now);

@@ -31,11 +31,12 @@ struct traps {
 	struct source *source;
 	struct traps_sender sender;
 	struct trap_state state;
-	struct journal_tail *tail;
-	uint64_t newest;     /* the number of the event that was read last */
-	uint64_t boot_ns;    /* wall clock; events before it are of another boot, else 0 */
-	bool is_backlog;     /* what is read has happened before this start */
-	bool is_overlapping; /* and may be read twice */
+	bool is_open;              /* the state; else another one may send */
+	struct journal_tail *tail; /* NULL: events cannot be read yet */
+	uint64_t newest;           /* the number of the event that was read last */
+	uint64_t boot_ns;          /* wall clock; events before it are of another boot, else 0 */
+	bool is_backlog;           /* what is read has happened before this start */
+	bool is_overlapping;       /* and may be read twice */
 
 	json_t *queue[TRAPS_QUEUE];
 	size_t first, n;

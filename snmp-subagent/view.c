@@ -58,7 +58,7 @@ static void view_free(struct view *v)
 		snapshot_close(v->snapshot);
 	for (int scope = 0; scope < SCOPE_COUNT; scope++)
 		free((void *)(uintptr_t)v->rows[scope].keys);
-	free(v->began_ns);
+	free(v->runs);
 	*v = (struct view){.source = v->source};
 }
 
@@ -91,15 +91,19 @@ const struct mib_key *view_instance(const struct view *v, uint32_t number)
 	return i < rows.n && rows.keys[i].index[0] == number ? &rows.keys[i] : NULL;
 }
 
-struct mib_rows view_interfaces(const struct view *v, uint32_t instance)
+static struct mib_rows of_instance(struct mib_rows rows, uint32_t instance)
 {
-	struct mib_rows rows = view_rows(v, SCOPE_INTERFACE);
 	size_t first = instance_at(&rows, instance);
 	size_t end = instance_at(&rows, (uint64_t)instance + 1);
 
 	if (!rows.n)
 		return rows;
 	return (struct mib_rows){rows.keys + first, end - first, 1};
+}
+
+struct mib_rows view_interfaces(const struct view *v, uint32_t instance)
+{
+	return of_instance(view_rows(v, SCOPE_INTERFACE), instance);
 }
 
 struct value view_host(const struct view *v, unsigned int metric_id)
@@ -125,12 +129,26 @@ uint64_t view_time_stamp(const struct view *v, uint64_t at_ns)
 
 /* --- runs and changes ------------------------------------------------------------------------- */
 
-static uint64_t run_of(const struct view *v, const struct mib_key *key)
+/* Of an interface: a hash of its name. */
+static uint64_t run_of(const struct view *v, enum metric_scope scope, const struct mib_key *key)
 {
 	struct snapshot_row row = {0};
 
-	snapshot_row(v->snapshot, SCOPE_INSTANCE, key->row, &row);
+	snapshot_row(v->snapshot, scope, key->row, &row);
 	return row.run;
+}
+
+static bool same_interfaces(const struct view *old, const struct view *v, uint32_t instance)
+{
+	struct mib_rows was = of_instance(old->rows[SCOPE_INTERFACE], instance);
+	struct mib_rows is = of_instance(v->rows[SCOPE_INTERFACE], instance);
+	size_t i = 0;
+
+	while (i < MIN(was.n, is.n) && was.keys[i].index[1] == is.keys[i].index[1] &&
+		run_of(old, SCOPE_INTERFACE, &was.keys[i]) ==
+			run_of(v, SCOPE_INTERFACE, &is.keys[i]))
+		i++;
+	return i == was.n && i == is.n;
 }
 
 /*
@@ -145,28 +163,40 @@ static uint64_t began_ns(const struct view *v, size_t row, uint64_t now, uint64_
 	return now > age ? now - age : 0;
 }
 
-/* Both are sorted. Returns whether rows or runs differ, or -ENOMEM. */
+/* A run that goes on. By the uptime of the sample, as sysUpTime of its context is. */
+static struct view_run go_on(
+	const struct view *old, size_t old_row, const struct view *v, const struct mib_key *key)
+{
+	struct view_run run = old->runs[old_row];
+
+	if (!same_interfaces(old, v, key->index[0]))
+		run.interfaces_ns =
+			snapshot_value(v->snapshot, SCOPE_INSTANCE, key->row, METRIC_UPTIME).number;
+	return run;
+}
+
+/* Both are sorted. Returns whether rows or runs differ from what was told, or -ENOMEM. */
 static int take_over(const struct view *old, struct view *v, uint64_t now)
 {
-	struct mib_rows was = view_rows(old, SCOPE_INSTANCE), is = v->rows[SCOPE_INSTANCE];
+	struct mib_rows was = old->rows[SCOPE_INSTANCE], is = v->rows[SCOPE_INSTANCE];
 	uint64_t wall = now_ns(CLOCK_REALTIME);
 	size_t same = 0, i = 0;
 
-	v->began_ns = calloc(snapshot_info(v->snapshot)->rows[SCOPE_INSTANCE] + 1, 8);
-	if (!v->began_ns)
+	v->runs = calloc(snapshot_info(v->snapshot)->rows[SCOPE_INSTANCE] + 1, sizeof(*v->runs));
+	if (!v->runs)
 		return -ENOMEM;
 	for (const struct mib_key *k = is.keys; k < is.keys + is.n; k++) {
 		while (i < was.n && was.keys[i].index[0] < k->index[0])
 			i++;
 		if (i < was.n && was.keys[i].index[0] == k->index[0] &&
-			run_of(old, &was.keys[i]) == run_of(v, k)) {
-			v->began_ns[k->row] = old->began_ns[was.keys[i].row];
+			run_of(old, SCOPE_INSTANCE, &was.keys[i]) == run_of(v, SCOPE_INSTANCE, k)) {
+			v->runs[k->row] = go_on(old, was.keys[i].row, v, k);
 			same++;
 		} else {
-			v->began_ns[k->row] = began_ns(v, k->row, now, wall);
+			v->runs[k->row].began_ns = began_ns(v, k->row, now, wall);
 		}
 	}
-	return same != is.n || same != was.n;
+	return old->stale || same != is.n || same != was.n;
 }
 
 static int view_make(struct source *s, struct snapshot *snapshot, uint64_t now)

@@ -27,11 +27,17 @@ struct history {
 	struct complaint complaint;
 };
 
+/* Since when counters of an instance run on. */
+struct view_run {
+	uint64_t began_ns;      /* CLOCK_MONOTONIC */
+	uint64_t interfaces_ns; /* its age when others were seen at their places; 0: never */
+};
+
 struct view {
 	struct snapshot *snapshot; /* NULL: none yet */
 	bool stale;                /* rows are not told */
 	struct mib_rows rows[SCOPE_COUNT];
-	uint64_t *began_ns; /* CLOCK_MONOTONIC of each instance's run, by row of the snapshot */
+	struct view_run *runs; /* of instances, by row of the snapshot */
 	const struct source *source;
 };
 

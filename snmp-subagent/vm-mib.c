@@ -77,20 +77,6 @@ enum {
 	VM_CPU_TIME
 };
 
-static bool get_state(
-	const struct mib_place *p, const struct mib_key *key, bool admin, struct mib_value *ret)
-{
-	struct snapshot_row row;
-	bool frozen;
-
-	if (snapshot_row(p->view->snapshot, SCOPE_INSTANCE, key->row, &row) < 0)
-		return false;
-	frozen = strcmp(row.text[TEXT_STATE], "frozen") == 0;
-	if (admin)
-		return number(ret, frozen ? 3 : 1); /* paused, running */
-	return number(ret, frozen ? 7 : 4);
-}
-
 static struct value figure(const struct mib_place *p, const struct mib_key *key, unsigned int id)
 {
 	struct value v = snapshot_value(p->view->snapshot, SCOPE_INSTANCE, key->row, id);
@@ -138,21 +124,24 @@ static bool get_vm(const struct mib_place *p, const struct mib_key *key, const s
 		ret->len = 0;
 		return true;
 	case VM_ADMIN_STATE:
+		return number(ret, 1); /* running, as all that are told */
 	case VM_OPER_STATE:
-		return get_state(p, key, c->arc == VM_ADMIN_STATE, ret);
+		return number(ret, 4);
 	case VM_AUTO_START:
 	case VM_PERSISTENT:
 		return number(ret, 1); /* unknown */
 	case VM_CUR_CPU:
-	case VM_MAX_CPU:
 		return get_cpus(p, key, ret);
+	case VM_MAX_CPU:
+		return get_cpus(p, key, ret) || number(ret, NOT_KNOWN);
 	case VM_MIN_CPU:
 	case VM_MIN_MEM:
 		return number(ret, NOT_KNOWN);
 	case VM_MEM_UNIT:
 	case VM_CUR_MEM:
-	case VM_MAX_MEM:
 		return get_memory(p, key, c->arc, ret);
+	case VM_MAX_MEM:
+		return get_memory(p, key, c->arc, ret) || number(ret, NOT_KNOWN);
 	case VM_UP_TIME:
 		v = figure(p, key, METRIC_UPTIME);
 		ret->number = v.number / (NSEC_PER_SEC / 100) & UINT32_MAX;

@@ -52,7 +52,7 @@ snmpd_start
 shipped=$(cd "$(dirname "$0")/../.." && pwd)/etc/snmp/loadcell-snmpd.conf
 snmpd_end
 snmpd_conf
-sed 's/^#\([a-z]\)/\1/; s/ root loadcell$/ root nogroup/; s/192\.0\.2\.0\/24/127.0.0.1/; s/192\.0\.2\.10$/127.0.0.1:9/' "$shipped" >>"$work/snmpd.conf"
+sed 's/^#\([a-z]\)/\1/; s/ root loadcell-agentx$/ root nogroup/; s/192\.0\.2\.0\/24/127.0.0.1/; s/192\.0\.2\.10$/127.0.0.1:9/' "$shipped" >>"$work/snmpd.conf"
 snmpd_start
 ! grep -i 'warning\|error\|unknown' "$work/snmpd.log" || fail "snmpd does not like $shipped"
 [ "$(stat -c '%a %G' "$work/master")" = "660 nogroup" ] || fail "the socket is $(stat -c '%a %G' "$work/master")"

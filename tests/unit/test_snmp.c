@@ -524,6 +524,14 @@ static void test_vm_cells(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
 		assert_string_equal(ask(w, &vm_mib_tree, wanted[i][0]), wanted[i][1]);
 	assert_int_equal(walk(w, &vm_mib_tree, ""), 4 + 2 + 16);
+
+	/* Limits that are not known. */
+	add_instance(w, 7, 1);
+	publish(w, 0);
+	assert_string_equal(ask(w, &vm_mib_tree, "1.4.1.9.7"), "-");
+	assert_string_equal(ask(w, &vm_mib_tree, "1.4.1.11.7"), "-1");
+	assert_string_equal(ask(w, &vm_mib_tree, "1.4.1.13.7"), "-");
+	assert_string_equal(ask(w, &vm_mib_tree, "1.4.1.15.7"), "-1");
 }
 
 /* None, one and 2,000 instances. */
@@ -637,6 +645,29 @@ static void test_discontinuity(void **state)
 	assert_in_range(
 		strtoul(ask(w, loadcell_mib_tree(w->mib), "1.1.3007.0"), NULL, 10), 99900, 101000);
 
+	/* Its age was 25 s when another interface took a number. */
+	for (unsigned int i = 0; i < 2; i++) {
+		struct snapshot_row lan = {.parent = 7, .run = i};
+
+		ADD(w, SCOPE_INTERFACE, lan, IS(INTERFACE_RECEIVE_BYTES, 1));
+		ADD(w, SCOPE_INSTANCE, row, IS(UPTIME, 25 * S));
+		publish(w, 0);
+	}
+	assert_in_range(strtoul(ask(w, loadcell_mib_tree(w->mib), "1.3.1.3011.7"), NULL, 10),
+		100400, 101500);
+
+	/* The data was stale meanwhile: the run is the same. */
+	row.run = 3;
+	ADD(w, SCOPE_INSTANCE, row, IS(START_TIME, wall - 20 * S));
+	publish(w, 31 * S);
+	assert_cell("1.3.1.3011.7", "-");
+	w->source.changed_ns = 0;
+	ADD(w, SCOPE_INSTANCE, row, IS(START_TIME, wall - 10 * S));
+	publish(w, 0);
+	assert_in_range(
+		strtoul(ask(w, loadcell_mib_tree(w->mib), "1.3.1.3011.7"), NULL, 10), 97900, 99000);
+	assert_string_not_equal(ask(w, loadcell_mib_tree(w->mib), "1.1.3007.0"), "0");
+
 	/* snmpd restarted after the run began. */
 	w->source.master_ns = now;
 	assert_cell("1.3.1.3011.7", "0");
@@ -744,6 +775,15 @@ static void test_events(void **state)
 	assert_cell("1.7.1.3008.132", "3");
 	assert_cell("1.7.1.3004.132", "-");
 	assert_cell("1.7.1.3002.132", "-");
+
+	/* All data was removed, and numbers begin at 1 again. */
+	append(w, "events", "{\"id\":133,\"time\":%ld.5,\"type\":\"oom\"}", (long)time(NULL));
+	append(w, "events", "{\"id\":1,\"time\":%ld.5,\"type\":\"start\"}", (long)time(NULL) + 1);
+	append(w, "events", "{\"id\":2,\"time\":%ld.5,\"type\":\"stop\"}", (long)time(NULL) + 1);
+	source_tick(&w->source, now_ns(CLOCK_MONOTONIC));
+	assert_int_equal(walk(w, loadcell_mib_tree(w->mib), "1.7.1.3003"), 2);
+	assert_cell("1.7.1.3003.1", "start");
+	assert_cell("1.7.1.3003.2", "stop");
 }
 
 /* --- the table of columns --------------------------------------------------------------------- */

@@ -342,11 +342,54 @@ static void test_absent(void **state)
 	assert_ucd("4.11.0", "-");
 	assert_ucd("13.15.1.1.1.1", "-");
 
+	/* Swap alone is not all that is free; the host's interfaces are not its own. */
+	add_host(w);
+	row.flags = SNAPSHOT_NETWORK_SHARED;
+	add(w, SCOPE_INSTANCE, row, IS(MEMORY_SWAP, G), IS(MEMORY_SWAP_LIMIT, 2 * G), END);
+	publish(w, 0);
+	assert_ucd("4.4.0", "1048576");
+	assert_ucd("4.11.0", "-");
+	assert_mib2("2.1.0", "-");
+
 	add_host(w);
 	add_web01(w);
 	publish(w, 31 * S);
 	assert_int_equal(count(w, 5, &inside_mib2), 0);
 	assert_int_equal(count(w, 5, &inside_ucd), 0);
+}
+
+static void lists(struct world *w, uint64_t uptime, const char *first, const char *second)
+{
+	const char *const names[] = {first, second};
+	struct snapshot_row row = {.index = 5, .run = 1};
+
+	add(w, SCOPE_INSTANCE, row, IS(UPTIME, uptime), END);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct snapshot_row lan = {.parent = 5, .index = i, .run = 99};
+
+		if (!names[i])
+			continue;
+		lan.run = fnv64(FNV64_START, names[i], strlen(names[i]));
+		lan.text[TEXT_NAME] = names[i];
+		add(w, SCOPE_INTERFACE, lan, IS(INTERFACE_RECEIVE_BYTES, 5), END);
+	}
+	publish(w, 0);
+}
+
+/* A number that passes to another interface is told by the discontinuity time. */
+static void test_interfaces_change(void **state)
+{
+	struct world *w = *state;
+
+	lists(w, 100 * S, "eth0", "lan");
+	lists(w, 110 * S, "eth0", "lan");
+	assert_mib2("31.1.1.1.19.1", "0");
+	lists(w, 120 * S, "lan", NULL);
+	assert_mib2("31.1.1.1.19.1", "12000");
+	lists(w, 130 * S, "lan", NULL);
+	assert_mib2("31.1.1.1.19.1", "12000");
+	lists(w, 140 * S, "lan", "eth0");
+	assert_mib2("31.1.1.1.19.2", "14000");
 }
 
 /* --- which contexts there are ------------------------------------------------------------------
@@ -393,6 +436,7 @@ static void test_contexts(void **state)
 	instances(w, (const char *[]){"a", "b", NULL, NULL, NULL});
 	assert_string_equal(after(&c, now), ""); /* no snmpd */
 	agent.connected = true;
+	assert_int_equal(w->source.contexts_refused, 0); /* not yet is not refused */
 	assert_string_equal(after(&c, now), "a b");
 
 	/* Gone, for a short time and longer. */
@@ -411,7 +455,7 @@ static void test_contexts(void **state)
 	assert_int_equal(w->source.contexts, 3);
 	assert_int_equal(w->source.contexts_refused, 1);
 	instances(w, (const char *[]){NULL, NULL, "c", name_32, "other"});
-	assert_string_equal(after(&c, now + 119 * S), "a b");
+	assert_string_equal(after(&c, now + 119 * S), "a b c");
 	assert_string_equal(after(&c, now + 130 * S), "c x23456789012345678901234567890_2 other");
 	assert_int_equal(w->source.contexts_refused, 0);
 	assert_int_equal(c.registered, 3);
@@ -436,6 +480,7 @@ int main(void)
 		TEST(test_mib2),
 		TEST(test_ucd),
 		TEST(test_absent),
+		TEST(test_interfaces_change),
 		TEST(test_contexts),
 	};
 

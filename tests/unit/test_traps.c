@@ -128,6 +128,22 @@ static const char *run(struct world *w, int seconds)
 	return w->sent;
 }
 
+/* Another boot, as the note has it. */
+static void reboot_host(struct world *w)
+{
+	_cleanup_free_ char *path = format_string("%s/state/notified", w->dir);
+	char line[200];
+	int fd;
+
+	traps_free(&w->traps);
+	fd = open(path, O_RDWR);
+	assert_true(pread(fd, line, sizeof(line), 0) > 20);
+	strstr(line, "boot ")[5] ^= 1;
+	assert_true(pwrite(fd, line, strcspn(line, "\n") + 1, 0) > 20);
+	close(fd);
+	start(w);
+}
+
 /* As kill -9 ends it, and another start. */
 static void restart(struct world *w)
 {
@@ -247,26 +263,52 @@ static void test_long_storm(void **state)
 static void test_other_boot(void **state)
 {
 	struct world *w = *state;
-	_cleanup_free_ char *path = format_string("%s/state/notified", w->dir);
-	char line[200];
 	uint64_t up = now_ns(CLOCK_BOOTTIME) / S;
-	int fd;
 
 	put(w, 1, "start", 1, (int)up + 100, "");
 	run(w, 1);
 	put(w, 2, "stop", 1, (int)up + 50, ",\"how\":\"stop\"");
 	put(w, 3, "disappeared", 4, (int)up + 40, ",\"how\":\"host-crash\"");
 	event(w, 4, "start", 5);
-	traps_free(&w->traps);
-	fd = open(path, O_RDWR);
-	assert_true(pread(fd, line, sizeof(line), 0) > 20);
-	strstr(line, "boot ")[5] ^= 1;
-	assert_true(pwrite(fd, line, strcspn(line, "\n") + 1, 0) > 20);
-	close(fd);
-	start(w);
+	reboot_host(w);
 	assert_string_equal(run(w, 1), " 3:disappeared 4:start left-out=1");
 	restart(w);
 	assert_string_equal(run(w, 3), "");
+
+	/* Ended before the summary: what may have been told is still left out. */
+	put(w, 5, "stop", 6, (int)up + 50, ",\"how\":\"stop\"");
+	event(w, 6, "start", 7);
+	reboot_host(w);
+	w->room = 0;
+	assert_string_equal(run(w, 1), "");
+	restart(w);
+	w->room = 1000;
+	assert_string_equal(run(w, 3), " 6:start");
+}
+
+/* A journal that cannot be read for a while is not one without events; stale data is told. */
+static void test_unreadable(void **state)
+{
+	struct world *w = *state;
+	_cleanup_free_ char *path = format_string("%s/events.jsonl", w->dir);
+	_cleanup_free_ char *aside = format_string("%s/aside", w->dir);
+
+	event(w, 1, "start", 1);
+	run(w, 1);
+	event(w, 2, "start", 2);
+	assert_string_equal(run(w, 1), " 2:start");
+	assert_int_equal(rename(path, aside), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	restart(w);
+	assert_string_equal(run(w, 3), "");
+	w->source.view.stale = true;
+	assert_string_equal(run(w, 30), " stale");
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rename(aside, path), 0);
+	event(w, 3, "stop", 2);
+	assert_string_equal(run(w, 3), " 3:stop");
+	restart(w);
+	assert_string_equal(run(w, 30), "");
 }
 
 static void test_state(void **state)
@@ -285,6 +327,7 @@ static void test_state(void **state)
 	traps_tick(&other, w->now);
 	traps_send(&other, w->now);
 	traps_free(&other);
+	assert_string_equal(w->sent, "");
 	assert_string_equal(run(w, 1), " 6:start");
 
 	/* A damaged note begins anew. */
@@ -340,6 +383,7 @@ int main(void)
 		TEST(test_storm),
 		TEST(test_long_storm),
 		TEST(test_other_boot),
+		TEST(test_unreadable),
 		TEST(test_state),
 		TEST(test_stale),
 	};
