@@ -66,7 +66,7 @@ settled "after the starts"
 echo "note: $instances_n starts and $(number 4) OOM kills told once"
 # What a notification says, with names.
 name=${prefix}1
-line=$(once | grep "\.0\.4	.*= \"$name\"" "$work/received")
+line=$(once | grep "\.0\.4	.*= \"$name\"")
 run=$(jq -r "select(.type == \"oom\" and .handle == \"$name\") | .run" "$data_dir/events.jsonl")
 [ -z "$memory" ] || grep -q "\.1\.7\.1\.3006\.[0-9]* = \"$run\".*\.1\.7\.1\.3008\.[0-9]* = 1$" <<<"$line" || fail "it says: $line"
 
