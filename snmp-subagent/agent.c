@@ -167,6 +167,23 @@ static uint64_t unconfirmed(const struct agent *a, bool all)
 		   : s->timeouts + s->sent_fail_count + s->sec_err_count;
 }
 
+/* Exported, but in no header. */
+SNMPCallback agentx_registration_callback __attribute__((weak));
+
+/*
+ * net-snmp registers this callback itself for each connection, and frees that while it runs when
+ * snmpd dies within a registration (snmp_unregister_callback(); cured after 5.9.4). So it is called
+ * from here, and on_connected() takes net-snmp's own away.
+ */
+static int on_registration(int major, int minor, void *parameters, void *data)
+{
+	struct agent *a = data;
+
+	if (!a->session || !agentx_registration_callback)
+		return SNMPERR_SUCCESS;
+	return agentx_registration_callback(major, minor, parameters, &a->session);
+}
+
 /*
  * The answer to the opening has just brought snmpd's sysUpTime. What a snmpd that died within the
  * registrations has left behind goes: nodes that pass for registered, and further tries to reopen.
@@ -179,6 +196,12 @@ static int on_connected(int major, int minor, void *session, void *data)
 
 	register_mib_detach();
 	snmp_alarm_unregister_all();
+	if (agentx_registration_callback) {
+		snmp_unregister_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_REGISTER_OID,
+			agentx_registration_callback, NULL, 0);
+		snmp_unregister_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_UNREGISTER_OID,
+			agentx_registration_callback, NULL, 0);
+	}
 	a->connected = true;
 	a->is_lost = false;
 	a->session = session;
@@ -236,6 +259,16 @@ static void set(int store, int which, int value)
 	netsnmp_ds_set_boolean(store, which, value);
 }
 
+static const struct {
+	int minor;
+	SNMPCallback *call;
+} callbacks[] = {
+	{SNMPD_CALLBACK_INDEX_START, on_connected},
+	{SNMPD_CALLBACK_INDEX_STOP, on_lost},
+	{SNMPD_CALLBACK_REGISTER_OID, on_registration},
+	{SNMPD_CALLBACK_UNREGISTER_OID, on_registration},
+};
+
 int agent_init(struct agent *a, const char *socket, struct source *source)
 {
 	*a = (struct agent){.socket = socket, .source = source};
@@ -256,9 +289,9 @@ int agent_init(struct agent *a, const char *socket, struct source *source)
 	netsnmp_ds_set_int(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_RETRIES, 0);
 	netsnmp_ds_set_int(
 		NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_AGENTX_PING_INTERVAL, PING_INTERVAL);
-	snmp_register_callback(
-		SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_START, on_connected, a);
-	snmp_register_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_STOP, on_lost, a);
+	for (size_t i = 0; i < ARRAY_SIZE(callbacks); i++)
+		snmp_register_callback(
+			SNMP_CALLBACK_APPLICATION, callbacks[i].minor, callbacks[i].call, a);
 	return 0;
 }
 
@@ -272,10 +305,9 @@ void agent_stop(struct agent *a)
 {
 	/* Else net-snmp frees their argument. */
 	snmp_unregister_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_LOGGING, on_log, a, 1);
-	snmp_unregister_callback(
-		SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_START, on_connected, a, 1);
-	snmp_unregister_callback(
-		SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_STOP, on_lost, a, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(callbacks); i++)
+		snmp_unregister_callback(
+			SNMP_CALLBACK_APPLICATION, callbacks[i].minor, callbacks[i].call, a, 1);
 	snmp_shutdown(NAME);
 }
 

@@ -87,7 +87,7 @@ static bool get_interface_number(const struct mib_place *p, const struct mib_key
 	struct snapshot_row row;
 
 	return inside_row(p, &row) && !(row.flags & SNAPSHOT_NETWORK_SHARED) &&
-	       inside_number(ret, view_interfaces(p->view, p->instance).n);
+	       mib_number(ret, view_interfaces(p->view, p->instance).n);
 }
 
 static struct value counter(
@@ -99,10 +99,7 @@ static struct value counter(
 static bool get_counter(const struct mib_place *p, const struct mib_key *key,
 	const struct mib_column *c, struct mib_value *ret)
 {
-	struct value v = counter(p, key, (unsigned int)(uintptr_t)c->data);
-
-	ret->number = c->syntax == SMI_COUNTER32 ? v.number & UINT32_MAX : v.number;
-	return value_is_number(v);
+	return inside_counter(ret, c, counter(p, key, (unsigned int)(uintptr_t)c->data));
 }
 
 static bool get_interface_name(const struct mib_place *p, const struct mib_key *key,
@@ -117,7 +114,7 @@ static bool get_interface_name(const struct mib_place *p, const struct mib_key *
 static bool get_interface_index(const struct mib_place *p, const struct mib_key *key,
 	const struct mib_column *c, struct mib_value *ret)
 {
-	return inside_number(ret, key->index[1]);
+	return mib_number(ret, key->index[1]);
 }
 
 /* Counters are as old as sysUpTime, unless a number has passed to another interface. */
@@ -136,13 +133,13 @@ static bool get_oper_status(const struct mib_place *p, const struct mib_key *key
 	bool moved = counter(p, key, METRIC_INTERFACE_RECEIVE_PACKETS).number > 0 ||
 		     counter(p, key, METRIC_INTERFACE_TRANSMIT_PACKETS).number > 0;
 
-	return inside_number(ret, moved ? 1 : 4);
+	return mib_number(ret, moved ? 1 : 4);
 }
 
 static bool get_constant(const struct mib_place *p, const struct mib_key *key,
 	const struct mib_column *c, struct mib_value *ret)
 {
-	return inside_number(ret, (uintptr_t)c->data);
+	return mib_number(ret, (uintptr_t)c->data);
 }
 
 static bool get_empty(const struct mib_place *p, const struct mib_key *key,
@@ -203,18 +200,18 @@ static bool get_storage(const struct mib_place *p, const struct mib_key *key,
 		unit *= 2;
 	switch (c->arc) {
 	case STORAGE_INDEX:
-		return inside_number(ret, key->index[0]);
+		return mib_number(ret, key->index[0]);
 	case STORAGE_TYPE:
 		return tell_oid(ret, s->type, sizeof(s->type));
 	case STORAGE_DESCR:
 		return inside_text(ret, s->descr);
 	case STORAGE_UNITS:
-		return inside_number(ret, unit);
+		return mib_number(ret, unit);
 	case STORAGE_SIZE:
 		ret->number = size.number / unit;
 		return value_is_number(size);
 	case STORAGE_USED:
-		return inside_number(ret, used.number / unit);
+		return mib_number(ret, used.number / unit);
 	}
 	return false;
 }
@@ -253,7 +250,7 @@ static bool get_processor(const struct mib_place *p, const struct mib_key *key,
 
 	switch (c->data ? DEVICE_ID : c->arc) {
 	case DEVICE_INDEX:
-		return inside_number(ret, key->index[0]);
+		return mib_number(ret, key->index[0]);
 	case DEVICE_TYPE:
 		return tell_oid(ret, processor, sizeof(processor));
 	case DEVICE_DESCR:
@@ -261,7 +258,7 @@ static bool get_processor(const struct mib_place *p, const struct mib_key *key,
 	case DEVICE_ID:
 		return tell_oid(ret, none, sizeof(none));
 	case DEVICE_STATUS:
-		return inside_number(ret, 2); /* running */
+		return mib_number(ret, 2); /* running */
 	}
 	return false;
 }

@@ -137,7 +137,7 @@ static bool get_disk(const struct mib_place *p, const struct mib_key *key,
 		return false;
 	switch (c->arc) {
 	case DISK_INDEX:
-		return inside_number(ret, key->index[0]);
+		return mib_number(ret, key->index[0]);
 	case DISK_PATH:
 		return inside_text(ret, "/");
 	case DISK_DEVICE:
@@ -171,10 +171,7 @@ enum {
 static bool get_io(const struct mib_place *p, const struct mib_key *key, const struct mib_column *c,
 	struct mib_value *ret)
 {
-	struct value v = inside_figure(p, (unsigned int)(uintptr_t)c->data);
-
-	ret->number = c->syntax == SMI_COUNTER32 ? v.number & UINT32_MAX : v.number;
-	return value_is_number(v);
+	return inside_counter(ret, c, inside_figure(p, (unsigned int)(uintptr_t)c->data));
 }
 
 /* The row is there when any of its counters is. */
@@ -186,7 +183,7 @@ static bool get_io_name(const struct mib_place *p, const struct mib_key *key,
 
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
 		if (value_is_number(inside_figure(p, counters[i])))
-			return c->arc == IO_INDEX ? inside_number(ret, key->index[0])
+			return c->arc == IO_INDEX ? mib_number(ret, key->index[0])
 						  : inside_text(ret, "all");
 	return false;
 }

@@ -28,10 +28,10 @@ struct value inside_limit(const struct mib_place *p, unsigned int metric_id)
 	return value_is_number(v) ? v : value_absent();
 }
 
-bool inside_number(struct mib_value *ret, uint64_t n)
+bool inside_counter(struct mib_value *ret, const struct mib_column *c, struct value v)
 {
-	ret->number = n;
-	return true;
+	ret->number = c->syntax == SMI_COUNTER32 ? v.number & UINT32_MAX : v.number;
+	return value_is_number(v);
 }
 
 bool inside_kib(struct mib_value *ret, const struct mib_column *c, struct value bytes)

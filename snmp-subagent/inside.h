@@ -17,7 +17,7 @@ struct value inside_figure(const struct mib_place *p, unsigned int metric_id);
 struct value inside_limit(const struct mib_place *p, unsigned int metric_id);
 
 /* For get(). False when absent. */
-bool inside_number(struct mib_value *ret, uint64_t n);
+bool inside_counter(struct mib_value *ret, const struct mib_column *c, struct value v);
 /* As KiB; for SMI_INTEGER at most INT32_MAX. */
 bool inside_kib(struct mib_value *ret, const struct mib_column *c, struct value bytes);
 /* Nanoseconds in 1/100 s: TimeTicks of SNMP and ticks of CPU time alike. */

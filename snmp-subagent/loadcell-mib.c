@@ -16,20 +16,14 @@ struct loadcell_mib {
 
 /* --- cells ------------------------------------------------------------------------------------ */
 
-static bool number(struct mib_value *ret, uint64_t n)
-{
-	ret->number = n;
-	return true;
-}
-
 static bool gauge32(struct mib_value *ret, uint64_t n)
 {
-	return number(ret, MIN(n, (uint64_t)UINT32_MAX));
+	return mib_number(ret, MIN(n, (uint64_t)UINT32_MAX));
 }
 
 static bool truth(struct mib_value *ret, bool is)
 {
-	return number(ret, is ? 1 : 2);
+	return mib_number(ret, is ? 1 : 2);
 }
 
 static bool get_metric(const struct mib_place *p, const struct mib_key *key,
@@ -62,15 +56,15 @@ static bool get_status(const struct mib_place *p, const struct mib_key *key,
 		mib_text(ret, v->source->problem.text);
 		return true;
 	case STATUS_INSTANCE_NUMBER:
-		return number(ret, view_rows(v, SCOPE_INSTANCE).n);
+		return mib_number(ret, view_rows(v, SCOPE_INSTANCE).n);
 	case STATUS_LAST_CHANGE:
-		return number(ret, view_time_stamp(v, v->source->changed_ns));
+		return mib_number(ret, view_time_stamp(v, v->source->changed_ns));
 	case STATUS_LEFT_OUT:
-		return number(ret, v->source->left_out);
+		return mib_number(ret, v->source->left_out);
 	case STATUS_CONTEXTS:
-		return number(ret, v->source->contexts);
+		return mib_number(ret, v->source->contexts);
 	case STATUS_CONTEXTS_REFUSED:
-		return number(ret, v->source->contexts_refused);
+		return mib_number(ret, v->source->contexts_refused);
 	}
 	return false;
 }
@@ -124,7 +118,8 @@ static bool get_instance(const struct mib_place *p, const struct mib_key *key,
 		return row.run && mib_text(ret, ret->buffer);
 	case INSTANCE_DISCONTINUITY:
 		run = &p->view->runs[key->row];
-		return number(ret, view_time_stamp(p->view, run->began_ns + run->interfaces_ns));
+		return mib_number(
+			ret, view_time_stamp(p->view, run->began_ns + run->interfaces_ns));
 	case INSTANCE_NETWORK_SHARED:
 		return truth(ret, row.flags & SNAPSHOT_NETWORK_SHARED);
 	default:

@@ -174,6 +174,12 @@ struct mib_rows mib_scalars(const struct mib_place *p)
 	return (struct mib_rows){&zero, 1, 0};
 }
 
+bool mib_number(struct mib_value *ret, uint64_t n)
+{
+	ret->number = n;
+	return true;
+}
+
 bool mib_text(struct mib_value *ret, const char *text)
 {
 	size_t len = text ? strnlen(text, SMI_TEXT_MAX + 1) : 0;

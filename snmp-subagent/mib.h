@@ -99,5 +99,7 @@ size_t mib_name(const struct mib_tree *t, const struct mib_answer *a, subid name
 
 /* For rows(): the one row of scalars. */
 struct mib_rows mib_scalars(const struct mib_place *p);
+/* For get(): a number, which is there. */
+bool mib_number(struct mib_value *ret, uint64_t n);
 /* For get(): a text, cut at SMI_TEXT_MAX. False for NULL and "". */
 bool mib_text(struct mib_value *ret, const char *text);

@@ -9,12 +9,6 @@
 
 #define NOT_KNOWN ((uint64_t)-1) /* -1 of vmMinCpuNumber and the like */
 
-static bool number(struct mib_value *ret, uint64_t n)
-{
-	ret->number = n;
-	return true;
-}
-
 enum {
 	HV_SOFTWARE = 1,
 	HV_VERSION,
@@ -39,7 +33,7 @@ static bool get_hypervisor(const struct mib_place *p, const struct mib_key *key,
 		ret->len = sizeof(none);
 		return true;
 	case HV_UP_TIME:
-		return number(ret, now_ns(CLOCK_BOOTTIME) / (NSEC_PER_SEC / 100) & UINT32_MAX);
+		return mib_number(ret, now_ns(CLOCK_BOOTTIME) / (NSEC_PER_SEC / 100) & UINT32_MAX);
 	}
 	return false;
 }
@@ -47,13 +41,13 @@ static bool get_hypervisor(const struct mib_place *p, const struct mib_key *key,
 static bool get_vm_number(const struct mib_place *p, const struct mib_key *key,
 	const struct mib_column *c, struct mib_value *ret)
 {
-	return number(ret, view_rows(p->view, SCOPE_INSTANCE).n);
+	return mib_number(ret, view_rows(p->view, SCOPE_INSTANCE).n);
 }
 
 static bool get_last_change(const struct mib_place *p, const struct mib_key *key,
 	const struct mib_column *c, struct mib_value *ret)
 {
-	return number(ret, view_time_stamp(p->view, p->view->source->changed_ns));
+	return mib_number(ret, view_time_stamp(p->view, p->view->source->changed_ns));
 }
 
 /* --- vmTable ---------------------------------------------------------------------------------- */
@@ -124,24 +118,24 @@ static bool get_vm(const struct mib_place *p, const struct mib_key *key, const s
 		ret->len = 0;
 		return true;
 	case VM_ADMIN_STATE:
-		return number(ret, 1); /* running, as all that are told */
+		return mib_number(ret, 1); /* running, as all that are told */
 	case VM_OPER_STATE:
-		return number(ret, 4);
+		return mib_number(ret, 4);
 	case VM_AUTO_START:
 	case VM_PERSISTENT:
-		return number(ret, 1); /* unknown */
+		return mib_number(ret, 1); /* unknown */
 	case VM_CUR_CPU:
 		return get_cpus(p, key, ret);
 	case VM_MAX_CPU:
-		return get_cpus(p, key, ret) || number(ret, NOT_KNOWN);
+		return get_cpus(p, key, ret) || mib_number(ret, NOT_KNOWN);
 	case VM_MIN_CPU:
 	case VM_MIN_MEM:
-		return number(ret, NOT_KNOWN);
+		return mib_number(ret, NOT_KNOWN);
 	case VM_MEM_UNIT:
 	case VM_CUR_MEM:
 		return get_memory(p, key, c->arc, ret);
 	case VM_MAX_MEM:
-		return get_memory(p, key, c->arc, ret) || number(ret, NOT_KNOWN);
+		return get_memory(p, key, c->arc, ret) || mib_number(ret, NOT_KNOWN);
 	case VM_UP_TIME:
 		v = figure(p, key, METRIC_UPTIME);
 		ret->number = v.number / (NSEC_PER_SEC / 100) & UINT32_MAX;

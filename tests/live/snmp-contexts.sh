@@ -5,13 +5,11 @@
 # timeout: 300
 . "$(dirname "$0")/../lib.sh"
 need_root
-for program in snmpd snmpbulkwalk setpriv nsenter; do
+for program in setpriv nsenter; do
 	command -v $program >/dev/null || skip "$program is not installed: run make deps"
 done
-export MIBS= # names stay numbers
-port=$((17200 + $$ % 100))
+. "$(dirname "$0")/../snmp-lib.sh"
 mib2=.1.3.6.1.2.1 ucd=.1.3.6.1.4.1.2021
-snmpd_pid= snmp_pid=
 
 secrets=(-v3 -l authPriv -u test -a SHA -A testtesttest -x AES -X testtesttest)
 form=(-On -Oe -Ot -OU -Oq)
@@ -21,44 +19,8 @@ walk() { local c=$1; shift; snmpbulkwalk "${secrets[@]}" -n "$c" -t 2 -r 2 "${fo
 # ask CONTEXT OID: as get, but does not wait for a context that does not answer yet.
 ask() { snmpget "${secrets[@]}" -n "$1" -t 0.2 -r 0 "${form[@]}" -Ov "127.0.0.1:$port" "$2" 2>/dev/null; }
 
-snmpd_start()
-{
-	SNMP_PERSISTENT_DIR=$work/persistent setsid snmpd -f -Lf "$work/snmpd.log" -I -smux -C -c "$work/snmpd.conf" \
-		</dev/null >/dev/null 2>&1 &
-	snmpd_pid=$!
-	wait_for 10 'ask "" $mib2.1.3.0 | grep -q . || ! kill -0 $snmpd_pid' && kill -0 $snmpd_pid ||
-		fail "snmpd does not start: $(tail -n 3 "$work/snmpd.log")"
-}
-snmpd_end() { kill -"${1:-TERM}" "$snmpd_pid" 2>/dev/null; wait "$snmpd_pid" 2>/dev/null; }
-# As nobody, in the group of the collector's files.
-snmp_start()
-{
-	setsid setpriv --reuid=65534 --regid=65534 --groups="$(stat -c %g "$run_dir")" "$B/bin/loadcell-snmp" -c "$1" \
-		</dev/null >>"$work/loadcell-snmp.log" 2>&1 &
-	snmp_pid=$!
-}
-snmp_end()
-{
-	[ -n "$snmp_pid" ] || return 0
-	kill "$snmp_pid" 2>/dev/null
-	wait "$snmp_pid" 2>/dev/null
-	snmp_status=$?
-	snmp_pid=
-}
-at_exit 'snmp_end; snmpd_end KILL; [ $status = 0 ] || cat "$work/loadcell-snmp.log"'
-
-cat >"$work/snmpd.conf" <<END
-agentAddress udp:127.0.0.1:$port
-createUser test SHA testtesttest AES testtesttest
-view all included .1
-rouser test priv -V all *
-com2sec -Cn ${prefix}half half 127.0.0.1 half
-group contexts v2c half
-access contexts "" v2c noauth prefix all none none
-master agentx
-agentXSocket $work/master
-agentXPerms 0666 0755
-END
+snmpd_conf "createUser test SHA testtesttest AES testtesttest" "view all included .1" "rouser test priv -V all *" \
+	"com2sec -Cn ${prefix}half half 127.0.0.1 half" "group contexts v2c half" "access contexts \"\" v2c noauth prefix all none none"
 
 # --- instances ----------------------------------------------------------------------------------
 lxc_new "${prefix}half" "$(limits memory=64M cpu=0.5 pids=100)"
@@ -73,7 +35,9 @@ lxc_load "${prefix}net" 'while :; do :; done'
 lxc_start "${prefix}half"
 lxc_start "${prefix}net"
 collector_start "agentx = $work/master" "stale_after = 8s"
-snmp_start "$conf"
+# In the group of the collector's files.
+as_nobody="setpriv --reuid=65534 --regid=65534 --groups=$(stat -c %g "$run_dir")"
+snmp_start "$conf" $as_nobody
 snmpd_start
 half=${prefix}half net=${prefix}net late=${prefix}late
 wait_for 10 '[ "$(ask $half $mib2.1.5.0)" = "\"$half\"" ] && [ "$(ask $net $mib2.1.5.0)" = "\"$net\"" ]' ||
@@ -124,9 +88,9 @@ mount=$(cgroup_mount cpuacct)
 if [ -n "$mount" ]; then
 	c=$(instance_cgroup "$half" cpuacct)
 	for pair in "user 50" "system 52"; do
-		read -r which arc <<<"$pair"
+		read -r which id <<<"$pair"
 		cpu_ticks() { awk -v k="$which" -v hz="$ticks" '$1 == k { printf "%d\n", $2 * 100 / hz }' "$c/cpuacct.stat"; }
-		between cpu_ticks "$half" $ucd.11.$arc.0 2 "CPU time ($which)"
+		between cpu_ticks "$half" $ucd.11.$id.0 2 "CPU time ($which)"
 	done
 fi
 [ "$(walk "$half" $mib2.25.3.3.1.1 | wc -l)" = 1 ] || fail "0.5 cores are not one processor"
@@ -229,7 +193,9 @@ each_answers()
 snmpd_end
 snmpd_start
 began=$(date +%s%N)
-snmp_start "$work/many.conf"
+export MALLOC_PERTURB_=165 # what is freed is not used
+snmp_start "$work/many.conf" $as_nobody
+unset MALLOC_PERTURB_
 wait_for 5 all_answer || fail "500 contexts are not there within 5 s"
 echo "note: 500 contexts answered after $((($(date +%s%N) - began) / 1000000)) ms"
 each_answers
@@ -240,7 +206,22 @@ for signal in TERM KILL; do
 	wait_for 5 all_answer || fail "500 contexts are not back within 5 s after SIG$signal of snmpd"
 	echo "note: after SIG$signal of snmpd 500 contexts were back after $((($(date +%s%N) - began) / 1000000)) ms"
 done
+# Killed while they register.
+connected() { ss -xH | grep -q "$work/master"; }
+for ((i = 0; i < 6; i++)); do
+	snmpd_end KILL
+	snmpd_start
+	wait_for 5 connected || fail "it does not connect"
+	sleep 0.0$((RANDOM % 10))
+done
+wait_for 5 all_answer || fail "500 contexts are not back after snmpd was killed while they registered"
 each_answers
+[ -n "$(get "" .1.3.6.1.2.1.236.1.2.0)" ] && [ -n "$(get "" "$arc.1.1.3009.0")" ] || fail "LOADCELL-MIB and VM-MIB are not back"
+# All but memory is absent in these, and not the host's.
+for oid in $mib2.25.2.3.1.{5,6}.{10,31} $mib2.25.3.3.1.1.196608 $mib2.2.2.1.2.1 $mib2.31.1.1.1.6.1 \
+	$ucd.4.{3,4,11,13}.0 $ucd.9.1.{6,8}.1 $ucd.11.{50,52,53}.0 $ucd.13.15.1.1.{3,12}.1; do
+	get x1 $oid | grep -q "No Such Instance" || fail "$oid is told though it is absent: $(get x1 $oid)"
+done
 echo "note: resident $(awk '/VmRSS/ { print $2 }' "/proc/$snmp_pid/status") KiB, snmpd $(awk '/VmRSS/ { print $2 }' "/proc/$snmpd_pid/status") KiB"
 snmp_end
 [ "$snmp_status" = 0 ] || fail "it ended with $snmp_status"
@@ -248,9 +229,9 @@ snmp_end
 
 # --- no more than the configuration allows ------------------------------------------------------
 echo "snmp_contexts = 100" >>"$work/many.conf"
-snmp_start "$work/many.conf"
+snmp_start "$work/many.conf" $as_nobody
 wait_for 5 '[ "$(ask x100 $ucd.4.5.0)" = 100000 ]' || fail "the hundredth context does not answer"
 ask x101 $ucd.4.5.0 | grep -q 101000 && fail "there are more contexts than configured"
 grep -q "^.*400 instances have no SNMP context: snmp_contexts allows 100" "$work/loadcell-snmp.log" || fail "too many instances are not told of"
-[ "$(get "" .1.3.6.1.4.1.8072.9999.9999.1.1.{3009,3010}.0 | paste -sd' ')" = "100 400" ] || fail "loadcellContexts, loadcellContextsRefused"
+[ "$(get "" $arc.1.1.{3009,3010}.0 | paste -sd' ')" = "100 400" ] || fail "loadcellContexts, loadcellContextsRefused"
 snmp_end

@@ -6,52 +6,11 @@
 # timeout: 240
 . "$(dirname "$0")/../lib.sh"
 need_root
-for program in snmpd snmpbulkwalk setpriv; do
-	command -v $program >/dev/null || skip "$program is not installed: run make deps"
-done
-export MIBS= # names stay numbers, and nothing is read that may be missing
-arc=.1.3.6.1.4.1.8072.9999.9999
-port=$((17000 + $$ % 900))
+command -v setpriv >/dev/null || skip "setpriv is not installed: run make deps"
+. "$(dirname "$0")/../snmp-lib.sh"
 restarts=${SNMP_RESTARTS:-3}
-snmpd_pid= snmp_pid=
-
-# snmp PROGRAM ARGUMENTS...
-snmp() { local program=$1; shift; "$program" -v2c -c test -t 2 -r 1 -On -Oe -Ot -OU -Oq "127.0.0.1:$port" "$@"; }
-walk() { snmp snmpbulkwalk -Cr50 "$@"; }
-cell() { snmp snmpget "$arc.1.$1" 2>/dev/null | cut -d' ' -f2-; }
-
-snmpd_start()
-{
-	SNMP_PERSISTENT_DIR=$work/persistent setsid snmpd -f -Lf "$work/snmpd.log" -I -smux -C -c "$work/snmpd.conf" \
-		</dev/null >/dev/null 2>&1 &
-	snmpd_pid=$!
-	wait_for 10 'snmp snmpget .1.3.6.1.2.1.1.3.0 >/dev/null 2>&1 || ! kill -0 $snmpd_pid' && kill -0 $snmpd_pid ||
-		fail "snmpd does not start: $(tail -n 3 "$work/snmpd.log")"
-}
-snmpd_end() { kill -"${1:-TERM}" "$snmpd_pid" 2>/dev/null; wait "$snmpd_pid" 2>/dev/null; }
-# snmp_start CONFIGURATION: loadcell-snmp
-snmp_start()
-{
-	setsid setpriv --reuid=65534 --regid=65534 --groups=0 "$B/bin/loadcell-snmp" -c "$1" \
-		</dev/null >>"$work/loadcell-snmp.log" 2>&1 &
-	snmp_pid=$!
-}
-snmp_end()
-{
-	[ -n "$snmp_pid" ] || return 0
-	kill "$snmp_pid" 2>/dev/null
-	wait "$snmp_pid" 2>/dev/null
-	snmp_status=$? snmp_pid=
-}
-at_exit 'snmp_end; snmpd_end KILL; [ $status = 0 ] || cat "$work/loadcell-snmp.log"'
-
-cat >"$work/snmpd.conf" <<END
-agentAddress udp:127.0.0.1:$port
-rocommunity test 127.0.0.1
-master agentx
-agentXSocket $work/master
-agentXPerms 0666 0755
-END
+as_nobody="setpriv --reuid=65534 --regid=65534 --groups=0"
+snmpd_conf
 
 # --- instances, and a sample that stays ---------------------------------------------------------
 lxc_new "${prefix}limited" "$(limits memory=64M cpu=0.5 pids=100)" "lxc.group = web" "lxc.group = prod"
@@ -77,7 +36,7 @@ frozen=$work/frozen.conf
 printf 'run_dir = %s\ndata_dir = %s\nstale_after = 1h\nagentx = %s\n' "$work/frozen" "$work/frozen" "$work/master" >"$frozen"
 
 # The subagent first: it waits for snmpd.
-snmp_start "$frozen"
+snmp_start "$frozen" $as_nobody
 sleep 1
 snmpd_start
 answers() { [ -n "$(walk "$arc.1.3.1.3002" 2>/dev/null | grep "${prefix}limited")" ]; }
@@ -191,8 +150,9 @@ kill -CONT "$snmpd_pid"
 wait_for 5 same || fail "not all is answered within 5 s after snmpd has hung"
 [ "$(descriptors)" = "$before" ] || fail "$before descriptors were open, now $(descriptors): $(ls -l "/proc/$snmp_pid/fd")"
 echo "note: $((2 * restarts)) restarts, resident $memory then $(rss) KiB"
+# Long enough for the connection to be given up: it tries to open another one then.
 kill -STOP "$snmpd_pid"
-sleep 3
+sleep 15
 kill "$snmp_pid"
 ended() { ! grep -q '^State:.[^Z]' "/proc/$snmp_pid/status" 2>/dev/null; }
 wait_for 15 ended || fail "SIGTERM does not end it while snmpd hangs"
@@ -202,7 +162,7 @@ snmp_end
 
 # --- the collector comes and goes ---------------------------------------------------------------
 stale() { [ "$(cell 1.3004.0)" = "$1" ]; }
-snmp_start "$conf"
+snmp_start "$conf" $as_nobody
 wait_for 10 'stale 2' || fail "no fresh data: $(cell 1.3005.0)"
 answers || fail "no rows from the live collector"
 collector_stop
