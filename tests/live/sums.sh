@@ -15,14 +15,9 @@ sed "s,/usr/libexec/loadcell/loadcell-hook,$B/bin/loadcell-hook -c $conf," \
 parent=loadcell-test.$$ name=${prefix}sum
 
 # The cgroup around them stays between two lives: LXC removes only what is empty.
-at_exit 'kill_around'
-kill_around()
-{
-	local directory
-	for directory in /sys/fs/cgroup/"$parent" /sys/fs/cgroup/*/"$parent"; do
-		[ ! -d "$directory" ] || kill_cgroup "$directory"
-	done
-}
+for directory in /sys/fs/cgroup /sys/fs/cgroup/*; do
+	cgroups+=("$directory/$parent" "$directory/$parent.monitor" "$directory/$parent.pivot")
+done
 mkdir -p "${mount#* }/$parent/stays" || fail "no cgroup"
 
 # charged: nanoseconds, by the kernel.
@@ -39,7 +34,6 @@ sum() { loadcell runs --json "$name" | jq -s 'map(.metrics.cpu_usage_seconds) | 
 # Works, says so, and asks for a reboot once where the test wants it.
 lxc_new "$name" "lxc.include = $hooks" "lxc.cgroup.dir.container = $parent/$name" \
 	"lxc.cgroup.dir.monitor = $parent.monitor" "lxc.cgroup.dir.monitor.pivot = $parent.pivot"
-at_exit 'find /sys/fs/cgroup -depth -type d \( -name "$parent.monitor" -o -name "$parent.pivot" \) -exec rmdir {} + 2>/dev/null'
 lxc_load "$name" 'i=0; while [ $i -lt 150000 ]; do i=$((i + 1)); done
 dd if=/dev/zero of=/dev/null bs=64k count=20000 2>/dev/null
 if [ -e /etc/again ]; then rm /etc/again; reboot -f; fi
