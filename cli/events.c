@@ -46,8 +46,7 @@ static char *oom_text(const json_t *line)
 	_cleanup_free_ char *who = NULL;
 
 	if (victim)
-		who = format_string(", %s (pid %" JSON_INTEGER_FORMAT ")",
-			history_text(victim, "name"),
+		who = format_string(", %s[%" JSON_INTEGER_FORMAT "]", history_text(victim, "name"),
 			json_integer_value(json_object_get(victim, "pid")));
 	return format_string("%" JSON_INTEGER_FORMAT " kill%s, %s of %s%s", kills,
 		kills == 1 ? "" : "s", bytes_of(line, "memory").text, bytes_of(line, "limit").text,
