@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
 #include <string.h>
@@ -517,6 +518,17 @@ static void remove_cgroup(struct world *w, const char *path)
 	assert_int_equal(system(command), 0);
 }
 
+static int open_cgroup(struct world *w, const char *path)
+{
+	char full[512];
+	int fd;
+
+	snprintf(full, sizeof(full), "%s%s", w->cgroup, path);
+	fd = open(full, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	return fd;
+}
+
 static int system_in(struct world *w, const char *format, ...) _printf_(2, 3);
 static int system_in(struct world *w, const char *format, ...)
 {
@@ -699,6 +711,7 @@ static void another_kind(void **state)
 {
 	struct world w = {0};
 	uint64_t run;
+	int number;
 
 	make_world(&w);
 	put_line(&w, "app /apps.slice/{name}.service");
@@ -748,11 +761,11 @@ static void another_kind(void **state)
 	assert_true(get(&w, "a-b")->run == run);
 	assert_int_equal(w.appeared, 2);
 
+	/* A file system gives the inode's number to one of the next directories, the kernel's
+	 * cgroups do not: as long as it is open nobody else gets it. */
+	number = open_cgroup(&w, "/apps.slice/a\\x2db.service");
 	remove_cgroup(&w, "/apps.slice/a\\x2db.service");
 	run_until(&w, &w.disappeared, 1);
-	/* A file system gives the inode's number to the next directory, the kernel's cgroups do
-	 * not. */
-	put_cgroup(&w, "/takes.the.number", "");
 	/* By inotify; a new cgroup is a new run of the same instance. */
 	put_process(&w, 500, 1, 0, 0, 500, "/apps.slice/a\\x2db.service", 0);
 	put_cgroup(&w, "/apps.slice/a\\x2db.service", "500\n");
@@ -760,6 +773,7 @@ static void another_kind(void **state)
 	assert_int_equal(get(&w, "a-b")->starts, 2);
 	assert_true(get(&w, "a-b")->run != run);
 	assert_int_equal(untrusted(&w), 0);
+	close(number);
 	close_world(&w);
 }
 
