@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A table that people sort with real buttons and that changes in place: a row is kept by its key,
+// so focus, selection and what a screen reader reads stay where they are.
+
+// All text goes through here: what a container can name is never HTML.
+export function element(tag, attributes = {}, ...children) {
+	const e = document.createElement(tag);
+	for (const [name, value] of Object.entries(attributes))
+		e.setAttribute(name, value);
+	e.append(...children);
+	return e;
+}
+
+export class Table {
+	#rows = new Map();
+
+	// columns: [{ id, title, text(item), node(item)?, descending? }]; node, where there is one,
+	// makes what stands in the cell, again only when the text has changed.
+	constructor(table, { caption, columns, sort, sorted }) {
+		this.columns = columns;
+		this.sort = { id: sort, descending: false };
+		this.buttons = columns.map((c) => {
+			const button = element('button', { type: 'button' }, c.title);
+			button.addEventListener('click', () => {
+				const again = this.sort.id === c.id;
+				this.sort = { id: c.id, descending: again ? !this.sort.descending : !!c.descending };
+				this.#mark();
+				sorted(this.sort);
+			});
+			return button;
+		});
+		this.heads = this.buttons.map((b) => element('th', { scope: 'col' }, b));
+		this.body = element('tbody');
+		table.replaceChildren(element('caption', {}, caption),
+			element('thead', {}, element('tr', {}, ...this.heads)), this.body);
+		this.#mark();
+	}
+
+	#mark() {
+		this.columns.forEach((c, i) => {
+			if (c.id === this.sort.id)
+				this.heads[i].setAttribute('aria-sort', this.sort.descending ? 'descending' : 'ascending');
+			else
+				this.heads[i].removeAttribute('aria-sort');
+		});
+	}
+
+	// Shows these items, in this order; nothing that is the same is touched.
+	show(items, keyOf) {
+		const kept = new Map();
+		let next = this.body.firstElementChild;
+		for (const item of items) {
+			const key = keyOf(item);
+			const row = this.#rows.get(key) ?? this.#make();
+			kept.set(key, row);
+			this.#fill(row, item);
+			if (row.tr === next)
+				next = next.nextElementSibling;
+			else
+				this.#place(row.tr, next);
+		}
+		for (const [key, row] of this.#rows)
+			if (!kept.has(key))
+				row.tr.remove();
+		this.#rows = kept;
+	}
+
+	// A node that moves loses the focus: it is given back.
+	#place(tr, before) {
+		const focused = tr.contains(document.activeElement) ? document.activeElement : null;
+		this.body.insertBefore(tr, before);
+		focused?.focus({ preventScroll: true });
+	}
+
+	#make() {
+		const cells = this.columns.map((c, i) => element(i ? 'td' : 'th', i ? {} : { scope: 'row' }));
+		return { tr: element('tr', {}, ...cells), cells, texts: [] };
+	}
+
+	#fill(row, item) {
+		this.columns.forEach((c, i) => {
+			const text = c.text(item);
+			if (row.texts[i] === text)
+				return;
+			row.texts[i] = text;
+			// A link that stays the same element keeps the focus.
+			row.cells[i].replaceChildren(c.node ? c.node(item) : text);
+		});
+	}
+}
