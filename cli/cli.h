@@ -177,5 +177,6 @@ int metrics_main(struct cli *cli, int argc, char **argv);
 int status_main(struct cli *cli, int argc, char **argv);
 int hooks_main(struct cli *cli, int argc, char **argv);
 int mib_main(struct cli *cli, int argc, char **argv);
+int zabbix_main(struct cli *cli, int argc, char **argv);
 #define CHECK_UNKNOWN_EXIT 3 /* of the monitoring plugins' 0, 1, 2, 3 */
 int check_main(struct cli *cli, int argc, char **argv);

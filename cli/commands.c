@@ -31,6 +31,8 @@ static const struct command commands[] = {
 	{"hooks", hooks_main, "puts LXC's hooks in place, and shows which containers have them",
 		"install|remove|status [--json] [--directory DIR] [--file FILE]"},
 	{"mib", mib_main, "prints LOADCELL-MIB, what loadcell-snmp tells", "[--arc OID]"},
+	{"zabbix", zabbix_main, "what a Zabbix agent's item takes: these metrics as compact JSON",
+		"[METRIC ...]"},
 };
 
 static void put_usage(const struct cli *cli, FILE *out)
