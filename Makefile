@@ -182,6 +182,15 @@ check-generated: $(B)/bin/loadcell
 	@LOADCELL_CONFIG=/dev/null $(B)/bin/loadcell mib | diff -u snmp-subagent/LOADCELL-MIB.txt - || \
 		{ echo 'snmp-subagent/LOADCELL-MIB.txt differs from the tables: run make generate'; exit 1; }
 	@tests/check-mib snmp-subagent/LOADCELL-MIB.txt
+	@rm -rf $(B)/zabbix && /usr/bin/python3 contrib/zabbix/generate.py $(B)/bin/loadcell $(B)/zabbix
+	@diff -ru -x '*.py' -x README.md -x FLEET.md -x '*.png' contrib/zabbix $(B)/zabbix || \
+		{ echo 'contrib/zabbix differs from what generate.py makes: run make generate'; exit 1; }
+
+# A real Zabbix, with real instances: 6.0, 7.0, and the 6.0 templates in 7.0.
+check-zabbix:
+	@DEPS='$(DEPS)' tests/deps zabbix
+	+@$(AGAIN) $(BIN) $(B)/live/many-instances
+	@tests/check-zabbix $(B)
 
 check-docs:
 	@tests/check-docs
@@ -199,6 +208,7 @@ generate: $(B)/bin/loadcell
 	mv $(B)/loadcell-metrics.7 man/loadcell-metrics.7
 	LOADCELL_CONFIG=/dev/null $(B)/bin/loadcell mib >$(B)/LOADCELL-MIB.txt
 	mv $(B)/LOADCELL-MIB.txt snmp-subagent/LOADCELL-MIB.txt
+	/usr/bin/python3 contrib/zabbix/generate.py $(B)/bin/loadcell contrib/zabbix
 
 # --- more tests, not part of `make check` --------------------------------------------------------
 FUZZ_SECONDS ?= 60
@@ -272,6 +282,7 @@ clean:
 #: make check        every test that this machine can run
 #: make check-unit   unit tests only: unprivileged, offline
 #: make check-live   tests with real LXC instances (root); LIVE=tests/live/X.sh for one
+#: make check-zabbix the templates in real Zabbix servers (root)
 #: make check-format check-generated check-docs check-asan check-clang
 #: make format       reformat the C files
 #: make generate     write man/loadcell-metrics.7 and LOADCELL-MIB.txt from the metric table
