@@ -433,7 +433,7 @@ def instances_template(version):
                 {"macro": "{#KIND}", "value": "{$LOADCELL.KIND.MATCHES}", "formulaid": "C"},
                 {"macro": "{#GROUPS}", "value": "{$LOADCELL.GROUP.MATCHES}", "formulaid": "D"}]},
             "host_prototypes": [{
-                "uuid": uuid(name, "host"), "host": "{#ZABBIXNAME}",
+                "uuid": uuid(name, "host"), "host": "{#ZABBIXNAME}", "name": "{#ZABBIXNAME}",
                 "group_links": [{"group": {"name": "Instances"}}],
                 "group_prototypes": [{"name": "Instances/{#GROUP%d}" % i} for i in (1, 2, 3)],
                 "templates": [{"name": "Linux by SNMP"}],
