@@ -58,23 +58,23 @@ enum field_unit {
 	X(CPU_BACK, "cpu_given_back_cores", CORES, S)                                              \
 	/* --- of hosts: */                                                                        \
 	X(HOST_CPUS, "host_cpus", NUMBER, S)                                                       \
-	X(HOST_CPU_USED_P95, "host_cpu_used_p95_cores", CORES, N)                                  \
-	X(HOST_CPU_USED_PEAK, "host_cpu_used_peak_cores", CORES, N)                                \
-	X(HOST_CPU_UPPER, "host_cpu_peak_upper_cores", CORES, N)                                   \
+	X(HOST_CPU_USED_P95, "host_cpu_used_p95_cores", CORES, S)                                  \
+	X(HOST_CPU_USED_PEAK, "host_cpu_used_peak_cores", CORES, S)                                \
+	X(HOST_CPU_UPPER, "host_cpu_peak_upper_cores", CORES, S)                                   \
 	X(HOST_CPU_SUM, "host_cpu_sum_of_peaks_cores", CORES, S)                                   \
 	X(HOST_CPU_COMMITTED, "host_cpu_committed_cores", CORES, S)                                \
-	X(HOST_CPU_ROOM_COMMITTED, "host_cpu_headroom_committed_cores", CORES, N)                  \
-	X(HOST_CPU_ROOM_P95, "host_cpu_headroom_p95_cores", CORES, N)                              \
-	X(HOST_CPU_ROOM_PEAK, "host_cpu_headroom_peak_cores", CORES, N)                            \
+	X(HOST_CPU_ROOM_COMMITTED, "host_cpu_headroom_committed_cores", CORES, S)                  \
+	X(HOST_CPU_ROOM_P95, "host_cpu_headroom_p95_cores", CORES, S)                              \
+	X(HOST_CPU_ROOM_PEAK, "host_cpu_headroom_peak_cores", CORES, S)                            \
 	X(HOST_MEMORY, "host_memory_bytes", BYTES, S)                                              \
-	X(HOST_MEMORY_USED_P95, "host_memory_used_p95_bytes", BYTES, N)                            \
-	X(HOST_MEMORY_USED_PEAK, "host_memory_used_peak_bytes", BYTES, N)                          \
-	X(HOST_MEMORY_UPPER, "host_memory_peak_upper_bytes", BYTES, N)                             \
+	X(HOST_MEMORY_USED_P95, "host_memory_used_p95_bytes", BYTES, S)                            \
+	X(HOST_MEMORY_USED_PEAK, "host_memory_used_peak_bytes", BYTES, S)                          \
+	X(HOST_MEMORY_UPPER, "host_memory_peak_upper_bytes", BYTES, S)                             \
 	X(HOST_MEMORY_SUM, "host_memory_sum_of_peaks_bytes", BYTES, S)                             \
 	X(HOST_MEMORY_COMMITTED, "host_memory_committed_bytes", BYTES, S)                          \
-	X(HOST_MEMORY_ROOM_COMMITTED, "host_memory_headroom_committed_bytes", BYTES, N)            \
-	X(HOST_MEMORY_ROOM_P95, "host_memory_headroom_p95_bytes", BYTES, N)                        \
-	X(HOST_MEMORY_ROOM_PEAK, "host_memory_headroom_peak_bytes", BYTES, N)                      \
+	X(HOST_MEMORY_ROOM_COMMITTED, "host_memory_headroom_committed_bytes", BYTES, S)            \
+	X(HOST_MEMORY_ROOM_P95, "host_memory_headroom_p95_bytes", BYTES, S)                        \
+	X(HOST_MEMORY_ROOM_PEAK, "host_memory_headroom_peak_bytes", BYTES, S)                      \
 	X(HOST_INSTANCES, "host_instances", NUMBER, S)                                             \
 	X(HOST_TASKS, "host_tasks_max", NUMBER, S)                                                 \
 	X(HOST_TASKS_LIMIT, "host_tasks_limit", NUMBER, S)                                         \
