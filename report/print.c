@@ -124,6 +124,13 @@ static void cell(const struct pen *p, int width, const char *text)
 		fprintf(p->out, "%s%s", width < 0 ? "" : " ", fit ? fit : "?");
 }
 
+/* As long as it is. */
+static void last_cell(const struct pen *p, const char *text)
+{
+	fputs(p->html ? "<td class=l>" : "  ", p->out);
+	pen_text(p, text);
+}
+
 static void end_row(const struct pen *p)
 {
 	fputs(p->html ? "<tr>\n" : "\n", p->out);
@@ -142,7 +149,7 @@ void put_section_head(const struct pen *p, const struct section *s)
 	for (const struct section_column *c = s->column; c->width; c++)
 		cell(p, c->width, c->title);
 	if (s->risks)
-		fputs(p->html ? "<td class=l>AT RISK" : "  AT RISK", p->out);
+		last_cell(p, "AT RISK");
 	end_row(p);
 }
 
@@ -151,9 +158,8 @@ void put_section_row(const struct pen *p, const struct section *s, const struct 
 	cell(p, -p->name, row->name);
 	for (const struct section_column *c = s->column; c->width; c++)
 		cell(p, c->width, field_cell(c->field, row->value[c->field]).text);
-	if (s->risks)
-		fputs(p->html ? "<td class=l>" : "  ", p->out);
-	pen_text(p, s->risks ? row->risk : "");
+	if (s->risks && (p->html || *row->risk))
+		last_cell(p, row->risk);
 	end_row(p);
 }
 
@@ -175,9 +181,8 @@ static void put_forecasts(const struct pen *p, const struct report *r)
 			else if (row != &r->host || k != REPORT_DISK) {
 				stat_forecast_text(&row->forecast[k], text);
 				cell(p, -p->name, row == &r->host ? "the host" : row->name);
-				fputs(" ", p->out);
-				cell(p, -8, resource_name[k]);
-				cell(p, -40, text);
+				cell(p, 7, resource_name[k]);
+				last_cell(p, text);
 				end_row(p);
 			}
 		}
@@ -217,19 +222,19 @@ static void put_host(const struct pen *p, const struct report *r)
 
 	begin_table(p, "HOST", "and its kernel's ceilings");
 	fputs(p->html ? "<tr class=h>" : "", p->out);
-	cell(p, -28, "");
+	cell(p, -27, "");
 	for (size_t i = 0; i < ARRAY_SIZE(head); i++)
-		cell(p, i == 2 ? -19 : 8, i == 2 && !p->html ? "   KERNEL" : head[i]);
+		cell(p, i == 2 ? -17 : 8, i == 2 && !p->html ? "   KERNEL" : head[i]);
 	end_row(p);
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		enum field max = FIELD_HOST_TASKS + 2 * (enum field)i;
 
-		cell(p, -28, lines[i].title);
+		cell(p, -27, lines[i].title);
 		cell(p, 8, field_cell(lines[i].cpu, v[lines[i].cpu]).text);
 		cell(p, 8, field_cell(lines[i].memory, v[lines[i].memory]).text);
 		if (lines[i].ceiling) {
 			fputs("   ", p->out);
-			cell(p, -16, lines[i].ceiling);
+			cell(p, -14, lines[i].ceiling);
 			cell(p, 8, field_cell(max, v[max]).text);
 			cell(p, 8, field_cell(max + 1, v[max + 1]).text);
 		}

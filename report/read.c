@@ -160,9 +160,11 @@ static void take_runs(struct reading *g, const struct run *runs, size_t n, struc
 		up += end > start ? end - start : 0;
 		row->running |= runs[i].end_s == UINT64_MAX;
 	}
+	if (!n)
+		return;
 	row->value[FIELD_RUNS] = (double)n;
 	row->value[FIELD_UP] = (double)up;
-	if (n && g->r->to_s > first)
+	if (g->r->to_s > first)
 		row->value[FIELD_AVAILABILITY] = fmin((double)up / (double)(g->r->to_s - first), 1);
 }
 

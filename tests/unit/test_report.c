@@ -212,7 +212,8 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	if (!getenv("KEEP")) shell("rm -rf %s", dir);
+	if (!getenv("KEEP"))
+		shell("rm -rf %s", dir);
 	return 0;
 }
 
