@@ -220,6 +220,9 @@ bench: $(BIN) $(BENCH)
 	@tests/bench/run $(B)
 	@tests/bench/snmp $(B)
 
+bench-report: $(BIN)
+	@tests/bench/report $(B)
+
 analyze:
 	@mkdir -p $(B)
 	$(Q)clang --analyze --analyzer-output text -Xclang -analyzer-werror -std=gnu11 -D_GNU_SOURCE \
@@ -278,13 +281,14 @@ clean:
 #: make fuzz         FUZZ_SECONDS=60 for each parser
 #: make soak         (root) SOAK_SECONDS=360 under ASan, UBSan and valgrind, instances come and go
 #: make bench        what a cycle costs
+#: make bench-report reports of a year, and of a fleet's exports
 #: make analyze      clang's static analyzer
 #: make install      DESTDIR, PREFIX=/usr; make uninstall
 #: make clean        remove build/
 #: variables         B=build CC=gcc OPT='-O2 -g' CFLAGS LDFLAGS V=1 DEPS=no
 
 .PHONY: all deps run check fixtures check-unit check-asan check-clang unit check-live \
-	check-generated check-docs check-format format generate fuzz run-fuzz soak soak-programs bench analyze \
+	check-generated check-docs check-format format generate fuzz run-fuzz soak soak-programs bench bench-report analyze \
 	install uninstall help clean FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -25,7 +25,9 @@ static const char style[] =
 	"font-variant-numeric:tabular-nums;width:100%}td{padding:.15em .5em;text-align:right;"
 	"border-bottom:1px solid var(--g)}td.l{text-align:left;overflow-wrap:anywhere}.h td{"
 	"font-weight:600;color:var(--s)}tr{break-inside:avoid}svg{width:100%;height:auto;font:11px "
-	"system-ui,sans-serif;break-inside:avoid}.g{stroke:var(--g)}.k{display:inline-block;width:"
+	"system-ui,sans-serif;break-inside:avoid}svg "
+	"text{paint-order:stroke;stroke:var(--b);stroke-width:3}.g{stroke:var(--g)}.k{display:"
+	"inline-block;width:"
 	".8em;height:.8em;margin:0 .3em 0 1em}@media print{body{margin:0;max-width:none;"
 	"font-size:10px}thead{display:table-header-group}}</style>";
 

@@ -252,7 +252,7 @@ void put_notes(const struct pen *p, const struct report *r, const struct report_
 	line(p, "Peaks of sums are of averages, all of the same %s.",
 		cell_duration(r->step_s * NSEC_PER_SEC).text);
 	line(p, "NEAR: share of the time at %.0f %% of the limit or above.", 100 * REPORT_NEAR);
-	line(p, "BETTER: p%g and %.0f %%; where a limit holds down, that and %.0f %% at least.",
+	line(p, "RIGHT SIZE: p%g and %.0f %%; where a limit holds down, that and %.0f %% at least.",
 		ask->permille / 10.0, 100 * ask->margin, 100 * ask->margin);
 	if (r->damaged)
 		line(p, "Left out, as damaged: %ju files or lines. %s", (uintmax_t)r->damaged,
