@@ -425,6 +425,37 @@ static void test_export(void **state)
 	assert_non_null(strstr(schema, "/etc/hostname"));
 }
 
+/* Where Debian's python3-jsonschema is: what is written and what may be read are as documented. */
+static void test_schema(void **state)
+{
+	_cleanup_free_ char *plain = format_string("%s/plain.json", dir);
+	_cleanup_free_ char *groups = format_string("%s/groups.json", dir);
+	_cleanup_free_ char *text = REPORT(CLI_DONE, "--format", "json", "--output", plain);
+	_cleanup_free_ char *none =
+		REPORT(CLI_DONE, "--format", "json", "--by", "group", "-o", groups);
+
+	if (system("/usr/bin/python3 -c 'import jsonschema' 2>/dev/null") != 0) {
+		puts("skip: python3-jsonschema is not installed: run make deps");
+		skip();
+	}
+	shell("/usr/bin/python3 tests/report/schema %s/*.json %s/export.json.gz", dir, dir);
+	/* It does find what is wrong. */
+	shell("jq '.rows[0].figures.colour = 1' %s >%s/wrong.json", plain, dir);
+	shell("! /usr/bin/python3 tests/report/schema %s/wrong.json 2>/dev/null", dir);
+}
+
+static void test_zabbix(void **state)
+{
+	const char *build = getenv("LOADCELL_BUILD");
+
+	if (access("/usr/bin/python3", X_OK) < 0) {
+		puts("skip: python3 is not installed: run make deps");
+		skip();
+	}
+	shell("/usr/bin/python3 tests/report/zabbix %s/bin/loadcell %s", build ? build : "build",
+		dir);
+}
+
 static void test_usage(void **state)
 {
 	char *all[] = {
@@ -452,6 +483,8 @@ int main(void)
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_html),
 		cmocka_unit_test(test_export),
+		cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_zabbix),
 		cmocka_unit_test(test_usage),
 	};
 
