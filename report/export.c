@@ -4,13 +4,12 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "../cli/history.h"
 #include "internal.h"
 
 /* The JSON of a report (docs/report-schema.json), and a report again of that. */
 
 #define EXPORT_MAX (UINT64_C(256) << 20) /* bytes of one host's, unpacked */
-
-const char *const resource_name[REPORT_RESOURCES] = {"cpu", "memory", "pids", "disk"};
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
@@ -41,7 +40,7 @@ static void put_series(struct json_out *j, const char *key, double *const *serie
 	for (size_t i = 0; i < REPORT_RESOURCES; i++) {
 		if (!series[i])
 			continue;
-		json_begin(j, resource_name[i], '[');
+		json_begin(j, report_resource[i].name, '[');
 		for (size_t k = 0; k < n; k++)
 			/* Whole bytes and thousandths of a core say enough of an hour. */
 			put_value(j, NULL,
@@ -86,7 +85,7 @@ static void put_row(struct json_out *j, const char *key, const struct report *r,
 	json_end(j, '}');
 	json_begin(j, "forecast", '{');
 	for (size_t i = REPORT_MEMORY; i < REPORT_RESOURCES; i++)
-		put_forecast(j, resource_name[i], &row->forecast[i]);
+		put_forecast(j, report_resource[i].name, &row->forecast[i]);
 	json_end(j, '}');
 	if (series)
 		put_series(j, "series", row->series, r->n);
@@ -148,7 +147,7 @@ static double value_of_json(const json_t *j)
 static int take_series(const json_t *object, size_t n, double **series)
 {
 	for (size_t i = 0; i < REPORT_RESOURCES; i++) {
-		const json_t *array = json_object_get(object, resource_name[i]);
+		const json_t *array = json_object_get(object, report_resource[i].name);
 
 		if (!json_is_array(array))
 			continue;
@@ -166,7 +165,7 @@ static int take_series(const json_t *object, size_t n, double **series)
 static void take_forecast(const json_t *object, const struct report *r, struct report_row *row)
 {
 	for (size_t i = REPORT_MEMORY; i < REPORT_RESOURCES; i++) {
-		const json_t *from = json_object_get(object, resource_name[i]);
+		const json_t *from = json_object_get(object, report_resource[i].name);
 		const char *answer = json_string_value(json_object_get(from, "answer"));
 		struct stat_forecast *f = &row->forecast[i];
 		struct stat_history h = {.values = row->series[i], .n = r->n, .step_s = r->step_s};
@@ -185,32 +184,19 @@ static void take_forecast(const json_t *object, const struct report *r, struct r
 	}
 }
 
-static char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return strdup(text ? text : "");
-}
-
 static int take_row(const json_t *j, const struct report *r, const struct report_ask *ask,
 	struct report_row *row)
 {
-	const json_t *figures = json_object_get(j, "figures"), *group;
-	size_t i, len = 0;
+	const json_t *figures = json_object_get(j, "figures");
 	int result;
-	FILE *groups = open_memstream(&row->groups, &len);
 
-	if (!groups)
-		return -ENOMEM;
-	json_array_foreach (json_object_get(j, "groups"), i, group)
-		fprintf(groups, "%s%s", i ? "\n" : "",
-			json_is_string(group) ? json_string_value(group) : "");
-	row->name = text_of(j, "name");
+	row->name = strdup(history_text(j, "name"));
+	row->groups = history_groups(j);
 	row->host = strdup(r->host.name ? r->host.name : "");
-	if (fclose(groups) != 0 || !row->name || !row->host)
+	if (!row->name || !row->groups || !row->host)
 		return -ENOMEM;
 	row->running = json_is_true(json_object_get(j, "running"));
-	for (i = 0; i < FIELD_COUNT; i++)
+	for (size_t i = 0; i < FIELD_COUNT; i++)
 		row->value[i] = value_of_json(json_object_get(figures, report_field[i].name));
 	result = take_series(json_object_get(j, "series"), r->n, row->series);
 	/* Made by something that measures only: the figures are ours to work out. */

@@ -7,6 +7,13 @@
 #define REPORT_FIELD_INFO(id, name, unit, sum) [FIELD_##id] = {name, FIELD_##unit, #sum[0]},
 const struct field_info report_field[FIELD_COUNT] = {REPORT_FIELDS(REPORT_FIELD_INFO)};
 
+const struct resource report_resource[REPORT_RESOURCES] = {
+	{"cpu", FIELD_CPU_LIMIT, FIELD_CPU_NEAR, FIELD_CPU_MAX, KEPT_CPU_LIMIT},
+	{"memory", FIELD_MEMORY_LIMIT, FIELD_MEMORY_NEAR, FIELD_MEMORY_MAX, KEPT_MEMORY_LIMIT},
+	{"pids", FIELD_PIDS_LIMIT, 0, FIELD_PIDS_MAX, KEPT_PIDS_LIMIT},
+	{"disk", FIELD_DISK_LIMIT, 0, FIELD_DISK_MAX, KEPT_DISK_LIMIT},
+};
+
 #define RISK_NEAR      0.01 /* of the time near a limit */
 #define RISK_THROTTLED 0.05 /* of the time */
 #define RISK_DAYS      30   /* until it is full */
@@ -139,7 +146,6 @@ static void advise(const struct report *r, const struct report_ask *ask, struct 
 
 void find_risks(struct report_row *row)
 {
-	static const char *const names[] = {"cpu", "memory", "pids", "disk"};
 	const double *v = row->value;
 	bool risk[] = {
 		[REPORT_CPU] = v[FIELD_CPU_THROTTLED] >= RISK_THROTTLED ||
@@ -156,7 +162,7 @@ void find_risks(struct report_row *row)
 		if (risk[i] || (f->answer == STAT_WITHIN && f->days <= RISK_DAYS))
 			snprintf(row->risk + strlen(row->risk),
 				sizeof(row->risk) - strlen(row->risk), "%s%s",
-				*row->risk ? " " : "", names[i]);
+				*row->risk ? " " : "", report_resource[i].name);
 	}
 }
 
@@ -186,12 +192,11 @@ void report_figures(const struct report *r, const struct report_ask *ask, struct
 	double *v = row->value;
 
 	report_percentiles(r, row);
-	if (row->series[REPORT_CPU])
-		if_unknown(&v[FIELD_CPU_NEAR],
-			near_limit(row->series[REPORT_CPU], NULL, r->n, v[FIELD_CPU_LIMIT]));
-	if (row->series[REPORT_MEMORY])
-		if_unknown(&v[FIELD_MEMORY_NEAR],
-			near_limit(row->series[REPORT_MEMORY], NULL, r->n, v[FIELD_MEMORY_LIMIT]));
+	for (size_t i = REPORT_CPU; i <= REPORT_MEMORY; i++)
+		if (row->series[i])
+			if_unknown(
+				&v[report_resource[i].near], near_limit(row->series[i], NULL, r->n,
+								     v[report_resource[i].limit]));
 	if (row->series[REPORT_DISK]) {
 		size_t first = 0;
 
@@ -209,10 +214,7 @@ void report_figures(const struct report *r, const struct report_ask *ask, struct
 void report_forecast(
 	const struct stat_history *h, enum report_resource resource, struct report_row *row)
 {
-	static const enum field limit[] = {
-		FIELD_CPU_LIMIT, FIELD_MEMORY_LIMIT, FIELD_PIDS_LIMIT, FIELD_DISK_LIMIT};
-
-	stat_forecast(h, row->value[limit[resource]], &row->forecast[resource]);
+	stat_forecast(h, row->value[report_resource[resource].limit], &row->forecast[resource]);
 }
 
 /* --- sums ------------------------------------------------------------------------------------- */

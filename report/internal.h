@@ -23,18 +23,20 @@ int report_sum(const struct report *r, struct report_row *sum, const struct repo
 int report_host_figures(struct report *r);
 
 /* --- runs.c: the ledger and the sample -------------------------------------------------------- */
-enum kept { /* of each run's figures */
-	KEPT_CPU_LIMIT,
-	KEPT_MEMORY_LIMIT,
-	KEPT_PIDS_LIMIT,
-	KEPT_DISK_LIMIT,
-	KEPT_CPU_USAGE, /* counters from here on */
-	KEPT_IO_READ,
-	KEPT_IO_WRITE,
-	KEPT_NET_RECEIVE,
-	KEPT_NET_TRANSMIT,
-	KEPT_OOM_KILLS,
-	KEPT_COUNT
+#define REPORT_KEPT(X) /* of each run's figures */                                                 \
+	X(CPU_LIMIT, CPU_LIMIT)                                                                    \
+	X(MEMORY_LIMIT, MEMORY_LIMIT)                                                              \
+	X(PIDS_LIMIT, PIDS_LIMIT)                                                                  \
+	X(DISK_LIMIT, DISK_LIMIT)                                                                  \
+	X(CPU_USAGE, CPU_USAGE)                                                                    \
+	X(IO_READ, IO_READ_BYTES)                                                                  \
+	X(IO_WRITE, IO_WRITE_BYTES)                                                                \
+	X(NET_RECEIVE, NETWORK_RECEIVE_BYTES)                                                      \
+	X(NET_TRANSMIT, NETWORK_TRANSMIT_BYTES)                                                    \
+	X(OOM_KILLS, MEMORY_OOM_KILLS)
+#define REPORT_KEPT_ID(id, m) KEPT_##id,
+enum kept {
+	REPORT_KEPT(REPORT_KEPT_ID) KEPT_COUNT
 };
 struct run {
 	uint64_t id, start_s, end_s; /* end: UINT64_MAX while it runs */
@@ -54,8 +56,13 @@ int runs_read(const struct cli *cli, const struct report_ask *ask, struct report
 void runs_free(struct runs_list *l);
 const struct run *runs_of(const struct runs_list *l, uint32_t index, size_t *ret_n);
 
+extern const struct resource {
+	const char *name;
+	enum field limit, near, max; /* near: of CPU and memory */
+	enum kept kept;
+} report_resource[REPORT_RESOURCES];
+
 /* --- what is written: print.c, html.c, export.c ----------------------------------------------- */
-extern const char *const resource_name[REPORT_RESOURCES];
 struct pen {
 	FILE *out;
 	bool html;

@@ -181,7 +181,7 @@ static void put_forecasts(const struct pen *p, const struct report *r)
 			else if (row != &r->host || k != REPORT_DISK) {
 				stat_forecast_text(&row->forecast[k], text);
 				cell(p, -p->name, row == &r->host ? "the host" : row->name);
-				cell(p, 7, resource_name[k]);
+				cell(p, 7, report_resource[k].name);
 				last_cell(p, text);
 				end_row(p);
 			}
@@ -274,7 +274,7 @@ void report_tables(const struct pen *p, const struct report *r, const struct rep
 			line(p,
 				"Backtest of %s: %u of %u forecasts for %u days ahead held (%.0f "
 				"%%).",
-				resource_name[i], r->backtest[i].held, r->backtest[i].made,
+				report_resource[i].name, r->backtest[i].held, r->backtest[i].made,
 				ask->backtest, 100.0 * r->backtest[i].held / r->backtest[i].made);
 }
 
@@ -295,7 +295,8 @@ void report_csv_head(FILE *out)
 		fprintf(out, ",%s", report_field[i].name);
 	for (size_t i = REPORT_MEMORY; i < REPORT_RESOURCES; i++)
 		fprintf(out, ",%s_forecast,%s_full_days,%s_full_days_low,%s_full_days_high",
-			resource_name[i], resource_name[i], resource_name[i], resource_name[i]);
+			report_resource[i].name, report_resource[i].name, report_resource[i].name,
+			report_resource[i].name);
 	putc('\n', out);
 }
 

@@ -7,56 +7,49 @@
 
 /* A report of this host: each instance's history is read by itself, summed up and let go. */
 
+/* id, metric, what becomes of its points: a mean, or a total for which runs have a counter too */
+#define AVERAGES(X)                                                                                \
+	X(CPU, CPU_USED_CORES, TOTAL(CPU_TOTAL, CPU_USAGE))                                        \
+	X(MEMORY, MEMORY_WORKING_SET, NOTHING)                                                     \
+	X(PIDS, PIDS_CURRENT, NOTHING)                                                             \
+	X(DISK, DISK_USED, NOTHING)                                                                \
+	X(CPU_LIMIT, CPU_LIMIT, NOTHING)                                                           \
+	X(MEMORY_LIMIT, MEMORY_LIMIT, NOTHING)                                                     \
+	X(DISK_LIMIT, DISK_LIMIT, NOTHING)                                                         \
+	X(THROTTLED, CPU_THROTTLED, MEAN(CPU_THROTTLED))                                           \
+	X(CPU_PRESSURE, CPU_PRESSURE_SOME, MEAN(CPU_PRESSURE))                                     \
+	X(MEMORY_PRESSURE, MEMORY_PRESSURE_SOME, MEAN(MEMORY_PRESSURE))                            \
+	X(IO_PRESSURE, IO_PRESSURE_SOME, MEAN(IO_PRESSURE))                                        \
+	X(IO_READ, IO_READ_BYTES, TOTAL(IO_READ, IO_READ))                                         \
+	X(IO_WRITE, IO_WRITE_BYTES, TOTAL(IO_WRITE, IO_WRITE))                                     \
+	X(NET_RECEIVE, NETWORK_RECEIVE_BYTES, TOTAL(NET_RECEIVE, NET_RECEIVE))                     \
+	X(NET_TRANSMIT, NETWORK_TRANSMIT_BYTES, TOTAL(NET_TRANSMIT, NET_TRANSMIT))                 \
+	X(OOM_KILLS, MEMORY_OOM_KILLS, TOTAL(OOM_KILLS, OOM_KILLS))
+#define TOTAL(field, kept)                                                                         \
+	{                                                                                          \
+		FIELD_##field, KEPT_##kept, true                                                   \
+	}
+#define MEAN(field)                                                                                \
+	{                                                                                          \
+		FIELD_##field, 0, true                                                             \
+	}
+#define NOTHING                                                                                    \
+	{                                                                                          \
+		0, 0, false                                                                        \
+	}
+#define AVERAGE_ID(id, m, use)     AVERAGE_##id,
+#define AVERAGE_METRIC(id, m, use) METRIC_##m,
+#define AVERAGE_USE(id, m, ...)    __VA_ARGS__,
+
 enum average {
-	AVERAGE_CPU, /* the four resources first */
-	AVERAGE_MEMORY,
-	AVERAGE_PIDS,
-	AVERAGE_DISK,
-	AVERAGE_CPU_LIMIT,
-	AVERAGE_MEMORY_LIMIT,
-	AVERAGE_DISK_LIMIT,
-	AVERAGE_THROTTLED,
-	AVERAGE_CPU_PRESSURE,
-	AVERAGE_MEMORY_PRESSURE,
-	AVERAGE_IO_PRESSURE,
-	AVERAGE_IO_READ,
-	AVERAGE_IO_WRITE,
-	AVERAGE_NET_RECEIVE,
-	AVERAGE_NET_TRANSMIT,
-	AVERAGE_OOM_KILLS,
-	AVERAGE_COUNT
+	AVERAGES(AVERAGE_ID) AVERAGE_COUNT
 };
-static const unsigned int averages[AVERAGE_COUNT] = {
-	METRIC_CPU_USED_CORES,
-	METRIC_MEMORY_WORKING_SET,
-	METRIC_PIDS_CURRENT,
-	METRIC_DISK_USED,
-	METRIC_CPU_LIMIT,
-	METRIC_MEMORY_LIMIT,
-	METRIC_DISK_LIMIT,
-	METRIC_CPU_THROTTLED,
-	METRIC_CPU_PRESSURE_SOME,
-	METRIC_MEMORY_PRESSURE_SOME,
-	METRIC_IO_PRESSURE_SOME,
-	METRIC_IO_READ_BYTES,
-	METRIC_IO_WRITE_BYTES,
-	METRIC_NETWORK_RECEIVE_BYTES,
-	METRIC_NETWORK_TRANSMIT_BYTES,
-	METRIC_MEMORY_OOM_KILLS,
-};
-/* What totals are summed of, when no counters tell them. */
+static const unsigned int averages[AVERAGE_COUNT] = {AVERAGES(AVERAGE_METRIC)};
 static const struct {
 	enum field field;
-	enum kept kept;
-	enum average average;
-} totals[] = {
-	{FIELD_CPU_TOTAL, KEPT_CPU_USAGE, AVERAGE_CPU},
-	{FIELD_IO_READ, KEPT_IO_READ, AVERAGE_IO_READ},
-	{FIELD_IO_WRITE, KEPT_IO_WRITE, AVERAGE_IO_WRITE},
-	{FIELD_NET_RECEIVE, KEPT_NET_RECEIVE, AVERAGE_NET_RECEIVE},
-	{FIELD_NET_TRANSMIT, KEPT_NET_TRANSMIT, AVERAGE_NET_TRANSMIT},
-	{FIELD_OOM_KILLS, KEPT_OOM_KILLS, AVERAGE_OOM_KILLS},
-};
+	enum kept kept; /* 0: a mean */
+	bool used;
+} uses[AVERAGE_COUNT] = {AVERAGES(AVERAGE_USE)};
 
 struct reading {
 	const struct report_ask *ask;
@@ -97,55 +90,46 @@ static int query(struct reading *g, uint32_t index, const unsigned int *metrics,
 
 static void take_limits(const struct series *s, const struct run *runs, size_t n, double *v)
 {
-	static const struct {
-		enum field limit, near;
-		enum average used, average;
-		enum kept kept;
-	} limits[] = {
-		{FIELD_CPU_LIMIT, FIELD_CPU_NEAR, AVERAGE_CPU, AVERAGE_CPU_LIMIT, KEPT_CPU_LIMIT},
-		{FIELD_MEMORY_LIMIT, FIELD_MEMORY_NEAR, AVERAGE_MEMORY, AVERAGE_MEMORY_LIMIT,
-			KEPT_MEMORY_LIMIT},
-		{FIELD_DISK_LIMIT, 0, AVERAGE_DISK, AVERAGE_DISK_LIMIT, KEPT_DISK_LIMIT},
-		{FIELD_PIDS_LIMIT, 0, AVERAGE_PIDS, 0, KEPT_PIDS_LIMIT},
-	};
+	static const enum average stored_limit[] = {
+		AVERAGE_CPU_LIMIT, AVERAGE_MEMORY_LIMIT, AVERAGE_COUNT, AVERAGE_DISK_LIMIT};
 
-	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
-		const double *stored =
-			limits[i].average && s->values ? series_of(s, limits[i].average) : NULL;
-		double limit = n ? runs[n - 1].kept[limits[i].kept] : NAN;
+	for (size_t i = 0; i < REPORT_RESOURCES; i++) {
+		const struct resource *r = &report_resource[i];
+		const double *stored = s->values && stored_limit[i] < AVERAGE_COUNT
+					       ? series_of(s, stored_limit[i])
+					       : NULL;
+		double limit = n ? runs[n - 1].kept[r->kept] : NAN;
 
-		if (isnan(limit) && stored)
-			limit = last_known(stored, s->n);
-		v[limits[i].limit] = limit;
-		if (limits[i].near && s->values)
-			v[limits[i].near] =
-				near_limit(series_of(s, limits[i].used), stored, s->n, limit);
+		v[r->limit] = isnan(limit) && stored ? last_known(stored, s->n) : limit;
+		if (s->values && i <= REPORT_MEMORY)
+			v[r->near] = near_limit(series_of(s, i), stored, s->n, v[r->limit]);
 	}
 }
 
-/* Of runs that all began in the period their counters, exact; else what the rates come to. */
-static void take_totals(
+/* Totals of runs that all began in the period are of their counters, exact; else of the rates. */
+static void take_uses(
 	struct reading *g, const struct series *s, const struct run *runs, size_t n, double *v)
 {
-	bool whole = n > 0;
-	double sum;
+	/* A run that goes on is known up to now only. */
+	bool whole = n > 0 && (runs[n - 1].end_s != UINT64_MAX ||
+				      g->r->to_s + 60 >= now_ns(CLOCK_REALTIME) / NSEC_PER_SEC);
 
 	for (size_t i = 0; i < n; i++)
 		whole &= runs[i].start_s >= g->r->from_s &&
 			 (runs[i].end_s == UINT64_MAX || runs[i].end_s <= g->r->to_s);
-	/* A run that goes on is known up to now only. */
-	whole &= n > 0 && (runs[n - 1].end_s != UINT64_MAX ||
-				  g->r->to_s + 60 >= now_ns(CLOCK_REALTIME) / NSEC_PER_SEC);
-	for (size_t i = 0; i < ARRAY_SIZE(totals); i++) {
-		double *to = &v[totals[i].field];
+	for (size_t i = 0; i < AVERAGE_COUNT; i++) {
+		double mean, sum = 0, *to = &v[uses[i].field];
 
-		for (size_t k = 0; whole && k < n; k++)
-			*to = isnan(*to) ? runs[k].kept[totals[i].kept]
-					 : *to + fmax(runs[k].kept[totals[i].kept], 0);
-		if (isnan(*to) && s->values &&
-			!isnan(mean_of(series_of(s, totals[i].average), s->n, &sum)))
-			*to = totals[i].field == FIELD_OOM_KILLS ? round(sum * (double)s->step_s)
-								 : sum * (double)s->step_s;
+		if (!uses[i].used)
+			continue;
+		for (size_t k = 0; whole && uses[i].kept && k < n; k++)
+			add_point(to, runs[k].kept[uses[i].kept]);
+		if (!isnan(*to) || !s->values)
+			continue;
+		mean = mean_of(series_of(s, i), s->n, &sum);
+		sum *= (double)s->step_s;
+		if (!isnan(mean))
+			*to = !uses[i].kept ? mean : i == AVERAGE_OOM_KILLS ? round(sum) : sum;
 	}
 }
 
@@ -168,30 +152,12 @@ static void take_runs(struct reading *g, const struct run *runs, size_t n, struc
 		row->value[FIELD_AVAILABILITY] = fmin((double)up / (double)(g->r->to_s - first), 1);
 }
 
-static void take_means(const struct series *s, double *v)
-{
-	static const struct {
-		enum field field;
-		enum average average;
-	} means[] = {
-		{FIELD_CPU_THROTTLED, AVERAGE_THROTTLED},
-		{FIELD_CPU_PRESSURE, AVERAGE_CPU_PRESSURE},
-		{FIELD_MEMORY_PRESSURE, AVERAGE_MEMORY_PRESSURE},
-		{FIELD_IO_PRESSURE, AVERAGE_IO_PRESSURE},
-	};
-	double sum;
-
-	for (size_t i = 0; i < ARRAY_SIZE(means); i++)
-		v[means[i].field] = mean_of(series_of(s, means[i].average), s->n, &sum);
-}
-
 static int take_series(
 	const struct series *average, const struct series *maximum, struct report_row *row)
 {
-	static const enum field max[] = {
-		FIELD_CPU_MAX, FIELD_MEMORY_MAX, FIELD_PIDS_MAX, FIELD_DISK_MAX};
-
 	for (size_t i = 0; i < REPORT_RESOURCES; i++) {
+		double *max = &row->value[report_resource[i].max];
+
 		row->series[i] = series_new(average->n);
 		row->upper[i] = series_new(average->n);
 		if (!row->series[i] || !row->upper[i])
@@ -199,7 +165,7 @@ static int take_series(
 		memcpy(row->series[i], series_of(average, i), average->n * sizeof(double));
 		memcpy(row->upper[i], series_of(maximum, i), average->n * sizeof(double));
 		for (size_t k = 0; k < maximum->n; k++)
-			row->value[max[i]] = fmax(row->value[max[i]], row->upper[i][k]);
+			*max = fmax(*max, row->upper[i][k]);
 	}
 	return 0;
 }
@@ -219,28 +185,35 @@ static size_t starts_of(const struct run *runs, size_t n, const struct series *s
 	return count;
 }
 
+static int read_hours(struct reading *g, uint32_t index, const unsigned int *metrics, size_t n,
+	struct series *ret, struct stat_history *h)
+{
+	struct fetch_query q = {.index = index,
+		.metrics = metrics,
+		.n_metrics = n,
+		.what = FETCH_AVERAGE,
+		.to_s = g->r->to_s - g->r->to_s % HOUR,
+		.step_s = HOUR};
+	int result;
+
+	q.from_s = q.to_s - MIN(q.to_s, STAT_DAYS_MAX * 24 * HOUR);
+	result = fetch_series(g->fetch, &q, ret, g->err);
+	*h = (struct stat_history){.values = ret->values, .n = ret->n, .step_s = HOUR};
+	return result;
+}
+
 static int forecast(
 	struct reading *g, uint32_t index, const struct run *runs, size_t n, struct report_row *row)
 {
 	_cleanup_free_ size_t *starts = calloc(n + 1, sizeof(*starts));
 	_cleanup_(series_free) struct series s = {0};
-	struct fetch_query q = {.index = index,
-		.metrics = averages,
-		.n_metrics = REPORT_RESOURCES,
-		.what = FETCH_AVERAGE,
-		.to_s = g->r->to_s - g->r->to_s % HOUR,
-		.step_s = HOUR};
 	struct stat_history h;
-	int result;
+	int result = starts ? read_hours(g, index, averages, REPORT_RESOURCES, &s, &h) : -ENOMEM;
 
-	q.from_s = q.to_s - MIN(q.to_s, STAT_DAYS_MAX * 24 * HOUR);
-	result = starts ? fetch_series(g->fetch, &q, &s, g->err) : -ENOMEM;
-	if (result < 0 || !s.n)
+	if (result < 0)
 		return result;
-	h = (struct stat_history){.n = s.n,
-		.step_s = HOUR,
-		.starts = starts,
-		.n_starts = starts_of(runs, n, &s, starts)};
+	h.starts = starts;
+	h.n_starts = starts_of(runs, n, &s, starts);
 	for (size_t i = REPORT_MEMORY; i < REPORT_RESOURCES; i++) {
 		h.values = series_of(&s, i);
 		report_forecast(&h, i, row);
@@ -350,12 +323,11 @@ static int read_row(struct reading *g, const struct index_entry *e, const struct
 	if (result == -ENOENT)
 		series_free(&average);
 	take_limits(&average, runs, n, row->value);
-	take_totals(g, &average, runs, n, row->value);
+	take_uses(g, &average, runs, n, row->value);
 	take_runs(g, runs, n, row);
 	if (!average.values)
 		return 0;
 	row->value[FIELD_PEAK_RESOLUTION] = (double)g->r->peak_s;
-	take_means(&average, row->value);
 	if (take_series(&average, &maximum, row) < 0)
 		return -ENOMEM;
 	report_figures(g->r, g->ask, row);
@@ -403,25 +375,27 @@ static int read_instance(void *data, const struct index_entry *e)
 
 enum {
 	HOST_CPU,
-	HOST_TOTAL,
 	HOST_AVAILABLE,
 	HOST_TASKS,
-	HOST_MAPS,
-	HOST_FILES,
-	HOST_CGROUPS,
-	HOST_CPUS,
-	HOST_COMMITTED_MEMORY,
-	HOST_COMMITTED_CPU
+	HOST_TOTAL
 };
-
-static double highest(const struct series *s, size_t metric)
-{
-	double most = NAN;
-
-	for (size_t i = 0; i < s->n; i++)
-		most = fmax(most, series_of(s, metric)[i]);
-	return most;
-}
+static const struct {
+	unsigned int metric;
+	enum field field; /* 0: none */
+	bool highest;     /* in the period; else the last one */
+} host_metrics[] = {
+	{METRIC_HOST_CPU_USED_CORES, 0, false},
+	{METRIC_HOST_MEMORY_AVAILABLE, 0, false},
+	{METRIC_HOST_TASKS, FIELD_HOST_TASKS, true},
+	{METRIC_HOST_MEMORY_TOTAL, FIELD_HOST_MEMORY, false},
+	{METRIC_HOST_MAP_COUNT, FIELD_HOST_MAPS, true},
+	{METRIC_HOST_OPEN_FILES, FIELD_HOST_FILES, true},
+	{METRIC_HOST_MEMORY_CGROUPS, FIELD_HOST_CGROUPS, true},
+	{METRIC_HOST_CPUS, FIELD_HOST_CPUS, false},
+	{METRIC_MEMORY_COMMITTED, FIELD_HOST_MEMORY_COMMITTED, false},
+	{METRIC_CPU_COMMITTED, FIELD_HOST_CPU_COMMITTED, false},
+};
+#define HOST_METRICS ARRAY_SIZE(host_metrics)
 
 /* What is used beside the instances: all that is not available, less their working sets. */
 static int take_other(struct report *r, const struct series *s)
@@ -449,19 +423,13 @@ static int forecast_host(struct reading *g)
 	static const unsigned int metrics[] = {
 		METRIC_HOST_MEMORY_TOTAL, METRIC_HOST_MEMORY_AVAILABLE, METRIC_HOST_TASKS};
 	_cleanup_(series_free) struct series s = {0};
-	struct fetch_query q = {.metrics = metrics,
-		.n_metrics = ARRAY_SIZE(metrics),
-		.to_s = g->r->to_s - g->r->to_s % HOUR,
-		.step_s = HOUR};
 	struct report_row *host = &g->r->host;
 	struct stat_history h;
 
-	q.from_s = q.to_s - MIN(q.to_s, STAT_DAYS_MAX * 24 * HOUR);
-	if (fetch_series(g->fetch, &q, &s, g->err) < 0)
+	if (read_hours(g, FETCH_HOST, metrics, ARRAY_SIZE(metrics), &s, &h) < 0)
 		return 0;
 	for (size_t i = 0; i < s.n; i++)
 		s.values[i] -= s.values[s.n + i];
-	h = (struct stat_history){.values = s.values, .n = s.n, .step_s = HOUR};
 	stat_forecast(&h, host->value[FIELD_HOST_MEMORY], &host->forecast[REPORT_MEMORY]);
 	h.values = series_of(&s, 2);
 	stat_forecast(&h, host->value[FIELD_HOST_TASKS_LIMIT], &host->forecast[REPORT_PIDS]);
@@ -470,29 +438,25 @@ static int forecast_host(struct reading *g)
 
 static int read_host(struct reading *g)
 {
-	static const unsigned int metrics[] = {METRIC_HOST_CPU_USED_CORES, METRIC_HOST_MEMORY_TOTAL,
-		METRIC_HOST_MEMORY_AVAILABLE, METRIC_HOST_TASKS, METRIC_HOST_MAP_COUNT,
-		METRIC_HOST_OPEN_FILES, METRIC_HOST_MEMORY_CGROUPS, METRIC_HOST_CPUS,
-		METRIC_MEMORY_COMMITTED, METRIC_CPU_COMMITTED};
 	_cleanup_(series_free) struct series average = {0}, maximum = {0};
-	double *v = g->r->host.value;
-	int result = query(g, FETCH_HOST, metrics, ARRAY_SIZE(metrics), FETCH_AVERAGE, &average);
+	unsigned int metrics[HOST_METRICS];
+	int result;
 
+	for (size_t i = 0; i < HOST_METRICS; i++)
+		metrics[i] = host_metrics[i].metric;
+	result = query(g, FETCH_HOST, metrics, HOST_METRICS, FETCH_AVERAGE, &average);
 	if (result == 0)
-		result =
-			query(g, FETCH_HOST, metrics, ARRAY_SIZE(metrics), FETCH_MAXIMUM, &maximum);
+		result = query(g, FETCH_HOST, metrics, HOST_METRICS, FETCH_MAXIMUM, &maximum);
 	if (result < 0)
 		return result == -EBADMSG ? note_damage(g) : result == -ENOENT ? 0 : result;
-	v[FIELD_HOST_CPUS] = last_known(series_of(&average, HOST_CPUS), average.n);
-	v[FIELD_HOST_MEMORY] = last_known(series_of(&average, HOST_TOTAL), average.n);
-	v[FIELD_HOST_CPU_COMMITTED] =
-		last_known(series_of(&average, HOST_COMMITTED_CPU), average.n);
-	v[FIELD_HOST_MEMORY_COMMITTED] =
-		last_known(series_of(&average, HOST_COMMITTED_MEMORY), average.n);
-	v[FIELD_HOST_TASKS] = highest(&maximum, HOST_TASKS);
-	v[FIELD_HOST_MAPS] = highest(&maximum, HOST_MAPS);
-	v[FIELD_HOST_FILES] = highest(&maximum, HOST_FILES);
-	v[FIELD_HOST_CGROUPS] = highest(&maximum, HOST_CGROUPS);
+	for (size_t i = 0; i < HOST_METRICS; i++) {
+		double *v = &g->r->host.value[host_metrics[i].field];
+
+		if (host_metrics[i].field && !host_metrics[i].highest)
+			*v = last_known(series_of(&average, i), average.n);
+		for (size_t k = 0; host_metrics[i].highest && k < maximum.n; k++)
+			*v = fmax(*v, series_of(&maximum, i)[k]);
+	}
 	result = take_other(g->r, &average);
 	return result == 0 ? forecast_host(g) : result;
 }

@@ -10,18 +10,8 @@
 
 /* The runs of the period: of the ledger, and those of the sample that still run. */
 
-static const unsigned int kept_metric[KEPT_COUNT] = {
-	[KEPT_CPU_LIMIT] = METRIC_CPU_LIMIT,
-	[KEPT_MEMORY_LIMIT] = METRIC_MEMORY_LIMIT,
-	[KEPT_PIDS_LIMIT] = METRIC_PIDS_LIMIT,
-	[KEPT_DISK_LIMIT] = METRIC_DISK_LIMIT,
-	[KEPT_CPU_USAGE] = METRIC_CPU_USAGE,
-	[KEPT_IO_READ] = METRIC_IO_READ_BYTES,
-	[KEPT_IO_WRITE] = METRIC_IO_WRITE_BYTES,
-	[KEPT_NET_RECEIVE] = METRIC_NETWORK_RECEIVE_BYTES,
-	[KEPT_NET_TRANSMIT] = METRIC_NETWORK_TRANSMIT_BYTES,
-	[KEPT_OOM_KILLS] = METRIC_MEMORY_OOM_KILLS,
-};
+#define KEPT_METRIC(id, m) METRIC_##m,
+static const unsigned int kept_metric[KEPT_COUNT] = {REPORT_KEPT(KEPT_METRIC)};
 
 static double to_double(unsigned int metric, struct value v)
 {
