@@ -211,7 +211,8 @@ static int take_row(const json_t *j, const struct report *r, const struct report
 static int take_rows(const json_t *document, const struct report_ask *ask, struct report *r)
 {
 	const json_t *host = json_object_get(document, "host"), *row;
-	const bool sums = json_object_get(host, "series") == NULL;
+	const bool sums =
+		!json_object_get(json_object_get(host, "figures"), report_field[FIELD_POINTS].name);
 	int result = take_row(host, r, ask, &r->host);
 	size_t i;
 

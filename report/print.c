@@ -311,7 +311,7 @@ void report_csv_row(FILE *out, bool clean, const struct report_row *row)
 {
 	_cleanup_free_ char *groups = join_lines(row->groups ? row->groups : "");
 
-	csv_text(out, clean, row->host ? row->host : "");
+	csv_text(out, clean, row->host ? row->host : row->name ? row->name : "");
 	putc(',', out);
 	csv_text(out, clean, row->name ? row->name : "");
 	putc(',', out);

@@ -471,12 +471,15 @@ static int by_name(const void *a, const void *b)
 static int prepare(struct reading *g, const struct cli *cli)
 {
 	struct report *r = g->r;
+	char name[256] = "";
 
 	r->step_s = fetch_step(g->fetch, r->from_s, r->to_s, REPORT_POINTS_MAX);
 	r->peak_s = MAX((cli->config->interval_ns + NSEC_PER_SEC - 1) / NSEC_PER_SEC, 1);
 	/* Whole parts of a day, for forecasts from exports. */
 	while (r->step_s < 86400 && 86400 % r->step_s)
 		r->step_s += r->peak_s;
+	if (gethostname(name, sizeof(name) - 1) == 0)
+		r->host.name = strdup(name);
 	r->start_s = r->from_s - r->from_s % r->step_s;
 	r->n = (size_t)((r->to_s - r->start_s + r->step_s - 1) / r->step_s);
 	return runs_read(cli, g->ask, r, &g->runs, g->err);
@@ -488,6 +491,13 @@ static int finish(struct reading *g)
 
 	for (size_t i = 0; g->ask->by != BY_INSTANCE && i < r->rows; i++) {
 		report_percentiles(r, &r->row[i]);
+		for (size_t k = REPORT_MEMORY; k < REPORT_RESOURCES; k++) {
+			struct stat_history h = {
+				.values = r->row[i].series[k], .n = r->n, .step_s = r->step_s};
+
+			if (h.values)
+				report_forecast(&h, k, &r->row[i]);
+		}
 		find_risks(&r->row[i]);
 	}
 	if (r->rows)

@@ -154,6 +154,8 @@ static int one_host(struct command_line *c)
 	if (c->ask.n_patterns && !r.rows && c->ask.by != BY_HOST)
 		return cli_fail(c->cli, CLI_NO_INSTANCE, "nothing of '%s' is known in that time",
 			c->ask.patterns[0]);
+	if (!r.rows && isnan(r.host.value[FIELD_HOST_MEMORY]))
+		return cli_fail(c->cli, CLI_STALE, "nothing is stored of that time");
 	put_report(c, &r);
 	return CLI_DONE;
 }

@@ -112,7 +112,6 @@ static void take_host(struct report_row *host, const struct view *v)
 			to_double(kept[i].metric, view_host_value(v, kept[i].metric));
 	host->value[FIELD_HOST_TASKS_LIMIT] = fmin(host->value[FIELD_HOST_TASKS_LIMIT], pids);
 	host->value[FIELD_HOST_CGROUPS_LIMIT] = 65535; /* 16 bits of id: mm/memcontrol.c */
-	host->name = strdup(view_host_text(v, TEXT_NAME));
 }
 
 static int by_index(const void *a, const void *b)
