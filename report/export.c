@@ -225,7 +225,7 @@ static int take_rows(const json_t *document, const struct report_ask *ask, struc
 
 		result = to ? take_row(row, r, ask, to) : MIN(result, -ENOMEM);
 		if (result == 0 && sums)
-			result = report_sum(r, &r->host, to);
+			result = report_sum(r, &r->host, to, true);
 		if (result < 0)
 			return result;
 	}

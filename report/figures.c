@@ -236,12 +236,14 @@ static int add_series(double **sum, const double *values, size_t n)
 	return 0;
 }
 
-int report_sum(const struct report *r, struct report_row *sum, const struct report_row *row)
+int report_sum(
+	const struct report *r, struct report_row *sum, const struct report_row *row, bool upper)
 {
 	for (size_t i = 0; i < REPORT_RESOURCES; i++) {
+		const double *most = row->upper[i] ? row->upper[i] : row->series[i];
+
 		if (add_series(&sum->series[i], row->series[i], r->n) < 0 ||
-			add_series(&sum->upper[i], row->upper[i] ? row->upper[i] : row->series[i],
-				r->n) < 0)
+			(upper && add_series(&sum->upper[i], most, r->n) < 0))
 			return -ENOMEM;
 	}
 	for (size_t i = 0; i < FIELD_HOST; i++)

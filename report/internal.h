@@ -18,8 +18,9 @@ void report_percentiles(const struct report *r, struct report_row *row);
 void report_forecast(
 	const struct stat_history *h, enum report_resource resource, struct report_row *row);
 void find_risks(struct report_row *row);
-/* Adds an instance to a group or the host. */
-int report_sum(const struct report *r, struct report_row *sum, const struct report_row *row);
+/* Adds an instance to a group or, with its maxima as upper bound, to the host. */
+int report_sum(
+	const struct report *r, struct report_row *sum, const struct report_row *row, bool upper);
 int report_host_figures(struct report *r);
 
 /* --- runs.c: the ledger and the sample -------------------------------------------------------- */

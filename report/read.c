@@ -244,12 +244,12 @@ static int add_to_group(struct report *r, const char *name, const struct report_
 	while (sum < r->row + r->rows && strcmp(sum->name, name) != 0)
 		sum++;
 	if (sum == r->row + r->rows) {
-		sum = report_add_row(r);
+		sum = r->rows < REPORT_GROUPS_MAX ? report_add_row(r) : NULL;
 		if (!sum || !(sum->name = strdup(name)))
 			return -ENOMEM;
 	}
 	add_point(&sum->value[FIELD_HOST_INSTANCES], 1);
-	return report_sum(r, sum, row);
+	return report_sum(r, sum, row, false);
 }
 
 static int add_to_groups(struct report *r, const struct report_row *row)
@@ -331,6 +331,7 @@ static int read_row(struct reading *g, const struct index_entry *e, const struct
 	if (take_series(&average, &maximum, row) < 0)
 		return -ENOMEM;
 	report_figures(g->r, g->ask, row);
+	row->value[FIELD_RESOLUTION] = (double)MAX(g->r->step_s, average.resolution_s);
 	result = forecast(g, e->number, runs, n, row);
 	return result == -ENOENT ? 0 : result;
 }
@@ -363,7 +364,7 @@ static int read_instance(void *data, const struct index_entry *e)
 	/* Nothing of it is in the period. */
 	if (result == 0 && (n || row.value[FIELD_POINTS] > 0)) {
 		add_point(&g->r->host.value[FIELD_HOST_INSTANCES], 1);
-		result = report_sum(g->r, &g->r->host, &row);
+		result = report_sum(g->r, &g->r->host, &row, true);
 		if (result == 0 && wanted)
 			result = show(g, &row);
 	}
@@ -473,7 +474,8 @@ static int prepare(struct reading *g, const struct cli *cli)
 	struct report *r = g->r;
 	char name[256] = "";
 
-	r->step_s = fetch_step(g->fetch, r->from_s, r->to_s, REPORT_POINTS_MAX);
+	r->step_s = fetch_step(g->fetch, r->from_s, r->to_s,
+		g->ask->keep_series ? REPORT_SERIES_MAX : REPORT_POINTS_MAX);
 	r->peak_s = MAX((cli->config->interval_ns + NSEC_PER_SEC - 1) / NSEC_PER_SEC, 1);
 	/* Whole parts of a day, for forecasts from exports. */
 	while (r->step_s < 86400 && 86400 % r->step_s)
@@ -518,7 +520,8 @@ int report_read(
 	if (result < 0)
 		return result;
 	g.fetch = f;
-	snprintf(err->text, sizeof(err->text), "out of memory");
+	snprintf(err->text, sizeof(err->text), "out of memory, or more than %d groups",
+		REPORT_GROUPS_MAX);
 	result = prepare(&g, cli);
 	if (result == 0)
 		result = index_each(fetch_index(f), read_instance, &g);

@@ -11,9 +11,10 @@
  * INFINITY unlimited. Each figure is a row of a table (fields.c), from which CSV, JSON and their
  * reading come.
  */
-#define REPORT_POINTS_MAX    10000  /* of a series: a year of hours, a day of 10 s */
-#define REPORT_INSTANCES_MAX 100000 /* of one host */
-#define REPORT_NEAR          0.9    /* of a limit is near it */
+#define REPORT_POINTS_MAX 10000 /* of a series: a year of hours, a day of 10 s */
+#define REPORT_SERIES_MAX 1000  /* where each instance keeps its own: 30 days of hours */
+#define REPORT_GROUPS_MAX 500
+#define REPORT_NEAR       0.9 /* of a limit is near it */
 
 /* Averages over the same points everywhere: of a host's instances, and of their sums. */
 enum report_resource {

@@ -83,7 +83,7 @@ static int take_sample(struct runs_list *l, const struct view *v)
 		run->start_s =
 			snapshot_value(v->snapshot, SCOPE_INSTANCE, i, METRIC_START_TIME).number /
 			NSEC_PER_SEC;
-		run->end_s = UINT64_MAX;
+		run->end_s = v->stale ? v->info->time_ns / NSEC_PER_SEC : UINT64_MAX;
 		run->groups = strdup(row.text[TEXT_GROUPS]);
 		run->wanted = instance_is_wanted(&row, l->ask->patterns, l->ask->n_patterns);
 		for (k = 0; k < KEPT_COUNT; k++)
