@@ -89,16 +89,11 @@ static void put_row(struct json_out *j, const char *key, const struct report *r,
 	json_end(j, '}');
 	if (series)
 		put_series(j, "series", row->series, r->n);
-	if (host && series) {
+	if (host) {
 		put_series(j, "series_upper", row->upper, r->n);
 		put_series(j, "series_other", r->other, r->n);
 	}
 	json_end(j, '}');
-}
-
-void report_json_host(struct json_out *j, const struct report *r)
-{
-	put_row(j, NULL, r, &r->host, false);
 }
 
 void report_json(FILE *out, const struct report *r, const struct report_ask *ask)

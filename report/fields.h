@@ -9,8 +9,7 @@ enum field_unit {
 	FIELD_BYTES,
 	FIELD_RATIO,
 	FIELD_NUMBER,
-	FIELD_SECONDS,
-	FIELD_DAYS
+	FIELD_SECONDS
 };
 
 /* id, name, unit, how a sum of rows gets it: S sum, M maximum, N not at all */

@@ -95,5 +95,3 @@ void html_end(FILE *out);
 void report_csv_head(FILE *out);
 void report_csv_row(FILE *out, bool clean, const struct report_row *row);
 void report_json(FILE *out, const struct report *r, const struct report_ask *ask);
-/* The host's without series, as a member of an array. */
-void report_json_host(struct json_out *j, const struct report *r);

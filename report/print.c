@@ -38,29 +38,21 @@ const size_t report_sections_count = ARRAY_SIZE(report_sections);
 
 struct cell field_cell(enum field field, double v)
 {
+	enum field_unit unit = report_field[field].unit;
+	double size = fabs(v) * (unit == FIELD_BYTES || unit == FIELD_NUMBER ? 1 : 1e9);
 	struct cell c = {"-"}, plus;
-	double size = fabs(v);
+	uint64_t n;
 
 	if (isnan(v))
 		return c;
-	if (isinf(v) || size > 9e18)
+	if (size > 9e18)
 		return (struct cell){"max"};
-	switch (report_field[field].unit) {
-	case FIELD_CORES:
-		plus = cell_cores((uint64_t)(size * 1e9));
-		break;
-	case FIELD_RATIO:
-		plus = cell_percent((uint64_t)(size * 1e9));
-		break;
-	case FIELD_BYTES:
-		plus = cell_bytes((uint64_t)size);
-		break;
-	case FIELD_SECONDS:
-		plus = cell_duration((uint64_t)(size * 1e9));
-		break;
-	default:
-		plus = cell_count((uint64_t)(size + 0.5));
-	}
+	n = (uint64_t)(size + 0.5);
+	plus = unit == FIELD_CORES     ? cell_cores(n)
+	       : unit == FIELD_RATIO   ? cell_percent(n)
+	       : unit == FIELD_BYTES   ? cell_bytes(n)
+	       : unit == FIELD_SECONDS ? cell_duration(n)
+				       : cell_count(n);
 	snprintf(c.text, sizeof(c.text), "%s%.38s", v < 0 && strcmp(plus.text, "0") ? "-" : "",
 		plus.text);
 	return c;

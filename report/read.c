@@ -7,39 +7,28 @@
 
 /* A report of this host: each instance's history is read by itself, summed up and let go. */
 
-/* id, metric, what becomes of its points: a mean, or a total for which runs have a counter too */
+/* id, metric, the figure that its mean is or, with a run's counter (kept), its total; COUNT: none
+ */
 #define AVERAGES(X)                                                                                \
-	X(CPU, CPU_USED_CORES, TOTAL(CPU_TOTAL, CPU_USAGE))                                        \
-	X(MEMORY, MEMORY_WORKING_SET, NOTHING)                                                     \
-	X(PIDS, PIDS_CURRENT, NOTHING)                                                             \
-	X(DISK, DISK_USED, NOTHING)                                                                \
-	X(CPU_LIMIT, CPU_LIMIT, NOTHING)                                                           \
-	X(MEMORY_LIMIT, MEMORY_LIMIT, NOTHING)                                                     \
-	X(DISK_LIMIT, DISK_LIMIT, NOTHING)                                                         \
-	X(THROTTLED, CPU_THROTTLED, MEAN(CPU_THROTTLED))                                           \
-	X(CPU_PRESSURE, CPU_PRESSURE_SOME, MEAN(CPU_PRESSURE))                                     \
-	X(MEMORY_PRESSURE, MEMORY_PRESSURE_SOME, MEAN(MEMORY_PRESSURE))                            \
-	X(IO_PRESSURE, IO_PRESSURE_SOME, MEAN(IO_PRESSURE))                                        \
-	X(IO_READ, IO_READ_BYTES, TOTAL(IO_READ, IO_READ))                                         \
-	X(IO_WRITE, IO_WRITE_BYTES, TOTAL(IO_WRITE, IO_WRITE))                                     \
-	X(NET_RECEIVE, NETWORK_RECEIVE_BYTES, TOTAL(NET_RECEIVE, NET_RECEIVE))                     \
-	X(NET_TRANSMIT, NETWORK_TRANSMIT_BYTES, TOTAL(NET_TRANSMIT, NET_TRANSMIT))                 \
-	X(OOM_KILLS, MEMORY_OOM_KILLS, TOTAL(OOM_KILLS, OOM_KILLS))
-#define TOTAL(field, kept)                                                                         \
-	{                                                                                          \
-		FIELD_##field, KEPT_##kept, true                                                   \
-	}
-#define MEAN(field)                                                                                \
-	{                                                                                          \
-		FIELD_##field, 0, true                                                             \
-	}
-#define NOTHING                                                                                    \
-	{                                                                                          \
-		0, 0, false                                                                        \
-	}
-#define AVERAGE_ID(id, m, use)     AVERAGE_##id,
-#define AVERAGE_METRIC(id, m, use) METRIC_##m,
-#define AVERAGE_USE(id, m, ...)    __VA_ARGS__,
+	X(CPU, CPU_USED_CORES, CPU_TOTAL, CPU_USAGE)                                               \
+	X(MEMORY, MEMORY_WORKING_SET, COUNT, COUNT)                                                \
+	X(PIDS, PIDS_CURRENT, COUNT, COUNT)                                                        \
+	X(DISK, DISK_USED, COUNT, COUNT)                                                           \
+	X(CPU_LIMIT, CPU_LIMIT, COUNT, COUNT)                                                      \
+	X(MEMORY_LIMIT, MEMORY_LIMIT, COUNT, COUNT)                                                \
+	X(DISK_LIMIT, DISK_LIMIT, COUNT, COUNT)                                                    \
+	X(THROTTLED, CPU_THROTTLED, CPU_THROTTLED, COUNT)                                          \
+	X(CPU_PRESSURE, CPU_PRESSURE_SOME, CPU_PRESSURE, COUNT)                                    \
+	X(MEMORY_PRESSURE, MEMORY_PRESSURE_SOME, MEMORY_PRESSURE, COUNT)                           \
+	X(IO_PRESSURE, IO_PRESSURE_SOME, IO_PRESSURE, COUNT)                                       \
+	X(IO_READ, IO_READ_BYTES, IO_READ, IO_READ)                                                \
+	X(IO_WRITE, IO_WRITE_BYTES, IO_WRITE, IO_WRITE)                                            \
+	X(NET_RECEIVE, NETWORK_RECEIVE_BYTES, NET_RECEIVE, NET_RECEIVE)                            \
+	X(NET_TRANSMIT, NETWORK_TRANSMIT_BYTES, NET_TRANSMIT, NET_TRANSMIT)                        \
+	X(OOM_KILLS, MEMORY_OOM_KILLS, OOM_KILLS, OOM_KILLS)
+#define AVERAGE_ID(id, m, field, kept)     AVERAGE_##id,
+#define AVERAGE_METRIC(id, m, field, kept) METRIC_##m,
+#define AVERAGE_USE(id, m, field, kept)    {FIELD_##field, KEPT_##kept},
 
 enum average {
 	AVERAGES(AVERAGE_ID) AVERAGE_COUNT
@@ -47,8 +36,7 @@ enum average {
 static const unsigned int averages[AVERAGE_COUNT] = {AVERAGES(AVERAGE_METRIC)};
 static const struct {
 	enum field field;
-	enum kept kept; /* 0: a mean */
-	bool used;
+	enum kept kept;
 } uses[AVERAGE_COUNT] = {AVERAGES(AVERAGE_USE)};
 
 struct reading {
@@ -119,17 +107,18 @@ static void take_uses(
 			 (runs[i].end_s == UINT64_MAX || runs[i].end_s <= g->r->to_s);
 	for (size_t i = 0; i < AVERAGE_COUNT; i++) {
 		double mean, sum = 0, *to = &v[uses[i].field];
+		bool total = uses[i].kept != KEPT_COUNT;
 
-		if (!uses[i].used)
+		if (uses[i].field == FIELD_COUNT)
 			continue;
-		for (size_t k = 0; whole && uses[i].kept && k < n; k++)
+		for (size_t k = 0; whole && total && k < n; k++)
 			add_point(to, runs[k].kept[uses[i].kept]);
 		if (!isnan(*to) || !s->values)
 			continue;
 		mean = mean_of(series_of(s, i), s->n, &sum);
 		sum *= (double)s->step_s;
 		if (!isnan(mean))
-			*to = !uses[i].kept ? mean : i == AVERAGE_OOM_KILLS ? round(sum) : sum;
+			*to = !total ? mean : i == AVERAGE_OOM_KILLS ? round(sum) : sum;
 	}
 }
 
@@ -170,8 +159,7 @@ static int take_series(
 	return 0;
 }
 
-/* --- forecasts: of hours, as far back as these look, whatever the period is ---------------------
- */
+/* --- forecasts: of hours, as far back as they look, whatever the period is --- */
 
 #define HOUR UINT64_C(3600)
 

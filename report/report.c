@@ -26,9 +26,7 @@ struct command_line {
 	enum form form;
 	struct report_ask ask;
 	struct pen pen;
-	/* Of a fleet: */
-	struct report_row total;
-	struct json_out json;
+	struct report_row total; /* of a fleet */
 };
 
 /* --- options ---------------------------------------------------------------------------------- */
@@ -122,26 +120,31 @@ static FILE *open_output(const char *path, const char *beside)
 	return file ? fopencookie(file, "w", gz) : NULL;
 }
 
-/* --- a report -----------------------------------------------------------------------------------
- */
+/* --- a report -------------------------------------------------------------------------------- */
+
+static void put_csv(struct command_line *c, const struct report *r)
+{
+	FILE *out = c->pen.out;
+	bool clean = c->cli->tty && out == c->cli->out;
+
+	for (size_t i = 0; c->ask.by != BY_HOST && i < r->rows; i++)
+		report_csv_row(out, clean, &r->row[i]);
+	if (c->ask.by == BY_HOST)
+		report_csv_row(out, clean, &r->host);
+}
 
 static void put_report(struct command_line *c, const struct report *r)
 {
-	FILE *out = c->pen.out;
-
 	if (c->form == FORM_TEXT)
 		report_text(&c->pen, r, &c->ask);
 	else if (c->form == FORM_HTML)
 		report_html(&c->pen, r, &c->ask);
 	else if (c->form == FORM_JSON)
-		report_json(out, r, &c->ask);
-	if (c->form != FORM_CSV)
-		return;
-	report_csv_head(out);
-	for (size_t i = 0; i < r->rows; i++)
-		report_csv_row(out, c->cli->tty, &r->row[i]);
-	if (c->ask.by == BY_HOST)
-		report_csv_row(out, c->cli->tty, &r->host);
+		report_json(c->pen.out, r, &c->ask);
+	else {
+		report_csv_head(c->pen.out);
+		put_csv(c, r);
+	}
 }
 
 static int one_host(struct command_line *c)
@@ -160,8 +163,7 @@ static int one_host(struct command_line *c)
 	return CLI_DONE;
 }
 
-/* --- exports ------------------------------------------------------------------------------------
- */
+/* --- exports --------------------------------------------------------------------------------- */
 
 static const struct section fleet = {"FLEET", "ROOM: beside the p95 of all together", true,
 	{{FIELD_HOST_INSTANCES, "INST", 5}, {FIELD_HOST_MEMORY, "MEMORY", 6},
@@ -181,15 +183,10 @@ static void put_host(struct command_line *c, struct report *r)
 			add_point(&c->total.value[i], r->host.value[i]);
 	if (risks)
 		snprintf(r->host.risk, sizeof(r->host.risk), "%zu", risks);
-	if (c->form == FORM_JSON) {
-		json_line(&c->json);
-		report_json_host(&c->json, r);
-	} else if (c->form != FORM_CSV)
+	if (c->form == FORM_CSV)
+		put_csv(c, r);
+	else
 		put_section_row(&c->pen, &fleet, &r->host);
-	else if (c->ask.by == BY_HOST)
-		report_csv_row(c->pen.out, c->cli->tty, &r->host);
-	for (size_t i = 0; c->form == FORM_CSV && c->ask.by == BY_INSTANCE && i < r->rows; i++)
-		report_csv_row(c->pen.out, c->cli->tty, &r->row[i]);
 }
 
 struct fleet_call {
@@ -219,20 +216,16 @@ static int many_hosts(struct command_line *c)
 	FILE *out = c->pen.out;
 	int result;
 
-	c->json = (struct json_out){.out = out};
 	row_clear(&c->total);
 	if (!c->ask.n_patterns)
 		return cli_usage(c->cli, "--from-json needs files");
 	if (c->ask.by == BY_PREFIX || c->ask.by == BY_GROUP)
 		return cli_usage(c->cli, "of exports --by is instance or host");
+	if (!call.alone && c->form == FORM_JSON)
+		return cli_usage(c->cli, "several exports make text, csv or html");
 	if (!call.alone && c->form == FORM_CSV)
 		report_csv_head(out);
-	else if (!call.alone && c->form == FORM_JSON) {
-		json_begin(&c->json, NULL, '{');
-		json_text(&c->json, "format", "loadcell-fleet");
-		json_number(&c->json, "schema", 1);
-		json_begin(&c->json, "hosts", '[');
-	} else if (!call.alone) {
+	else if (!call.alone) {
 		if (c->form == FORM_HTML)
 			html_begin(out, "loadcell: fleet");
 		put_section_head(&c->pen, &fleet);
@@ -241,11 +234,7 @@ static int many_hosts(struct command_line *c)
 		c->ask.patterns, c->ask.n_patterns, take_export, &call, &call.err);
 	if (result < 0)
 		return cli_fail(c->cli, CLI_FAILED, "%s", call.err.text);
-	if (!call.alone && c->form == FORM_JSON) {
-		json_end(&c->json, ']');
-		json_end(&c->json, '}');
-		putc('\n', out);
-	} else if (!call.alone && c->form != FORM_CSV) {
+	if (!call.alone && c->form != FORM_CSV) {
 		c->total.name = (char[]){"all"};
 		put_section_row(&c->pen, &fleet, &c->total);
 		if (c->form == FORM_HTML)
@@ -254,8 +243,7 @@ static int many_hosts(struct command_line *c)
 	return CLI_DONE;
 }
 
-/* --- the command --------------------------------------------------------------------------------
- */
+/* --- the command ----------------------------------------------------------------------------- */
 
 static int run(struct command_line *c)
 {

@@ -65,24 +65,26 @@ static int take_line(void *data, const json_t *line)
 static int take_sample(struct runs_list *l, const struct view *v)
 {
 	for (size_t i = 0; i < v->info->rows[SCOPE_INSTANCE]; i++) {
+		uint64_t start_s =
+			snapshot_value(v->snapshot, SCOPE_INSTANCE, i, METRIC_START_TIME).number /
+			NSEC_PER_SEC;
 		struct snapshot_row row;
 		struct run *run;
 		size_t k = 0;
 
-		if (snapshot_row(v->snapshot, SCOPE_INSTANCE, i, &row) < 0)
+		if (snapshot_row(v->snapshot, SCOPE_INSTANCE, i, &row) < 0 ||
+			start_s > l->ask->to_s)
 			continue;
 		/* It may have ended since: then the ledger knows better. */
 		while (k < l->n && l->item[k].id != row.run)
 			k++;
-		run = k < l->n ? NULL : add_run(l, row.index);
-		if (k < l->n && run == NULL)
+		if (k < l->n)
 			continue;
+		run = add_run(l, row.index);
 		if (!run)
 			return -ENOMEM;
 		run->id = row.run;
-		run->start_s =
-			snapshot_value(v->snapshot, SCOPE_INSTANCE, i, METRIC_START_TIME).number /
-			NSEC_PER_SEC;
+		run->start_s = start_s;
 		run->end_s = v->stale ? v->info->time_ns / NSEC_PER_SEC : UINT64_MAX;
 		run->groups = strdup(row.text[TEXT_GROUPS]);
 		run->wanted = instance_is_wanted(&row, l->ask->patterns, l->ask->n_patterns);
