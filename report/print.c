@@ -7,32 +7,30 @@
 
 /* A report as text in 80 columns and as CSV. What stands where is one table for text and HTML. */
 
-#define C(id, title, width)                                                                        \
-	{                                                                                          \
-		FIELD_##id, title, width                                                           \
-	}
-
 const struct section report_sections[] = {
 	{"CPU", "cores; shares of the time", false,
-		{C(CPU_P50, "P50", 6), C(CPU_P95, "P95", 6), C(CPU_P99, "P99", 6),
-			C(CPU_MAX, "MAX", 6), C(CPU_LIMIT, "LIMIT", 6), C(CPU_NEAR, "NEAR", 5),
-			C(CPU_THROTTLED, "THROT", 6), C(CPU_PRESSURE, "PRESS", 5)}},
+		{{FIELD_CPU_P50, "P50", 6}, {FIELD_CPU_P95, "P95", 6}, {FIELD_CPU_P99, "P99", 6},
+			{FIELD_CPU_MAX, "MAX", 6}, {FIELD_CPU_LIMIT, "LIMIT", 6},
+			{FIELD_CPU_NEAR, "NEAR", 5}, {FIELD_CPU_THROTTLED, "THROT", 6},
+			{FIELD_CPU_PRESSURE, "PRESS", 5}}},
 	{"MEMORY", "working set", false,
-		{C(MEMORY_P50, "P50", 6), C(MEMORY_P95, "P95", 6), C(MEMORY_P99, "P99", 6),
-			C(MEMORY_MAX, "MAX", 6), C(MEMORY_LIMIT, "LIMIT", 6),
-			C(MEMORY_NEAR, "NEAR", 5), C(MEMORY_PRESSURE, "PRESS", 6),
-			C(OOM_KILLS, "OOM", 5)}},
+		{{FIELD_MEMORY_P50, "P50", 6}, {FIELD_MEMORY_P95, "P95", 6},
+			{FIELD_MEMORY_P99, "P99", 6}, {FIELD_MEMORY_MAX, "MAX", 6},
+			{FIELD_MEMORY_LIMIT, "LIMIT", 6}, {FIELD_MEMORY_NEAR, "NEAR", 5},
+			{FIELD_MEMORY_PRESSURE, "PRESS", 6}, {FIELD_OOM_KILLS, "OOM", 5}}},
 	{"TASKS AND DISK", "disk growth within the period", false,
-		{C(PIDS_P95, "P95", 6), C(PIDS_MAX, "MAX", 6), C(PIDS_LIMIT, "LIMIT", 6),
-			C(DISK_USED, "DISK", 6), C(DISK_LIMIT, "LIMIT", 6),
-			C(DISK_GROWTH, "GROWTH", 7), C(IO_PRESSURE, "PRESS", 6)}},
+		{{FIELD_PIDS_P95, "P95", 6}, {FIELD_PIDS_MAX, "MAX", 6},
+			{FIELD_PIDS_LIMIT, "LIMIT", 6}, {FIELD_DISK_USED, "DISK", 6},
+			{FIELD_DISK_LIMIT, "LIMIT", 6}, {FIELD_DISK_GROWTH, "GROWTH", 7},
+			{FIELD_IO_PRESSURE, "PRESS", 6}}},
 	{"TOTALS", "of the period", false,
-		{C(CPU_TOTAL, "CPU", 6), C(IO_READ, "READ", 6), C(IO_WRITE, "WRITE", 6),
-			C(NET_RECEIVE, "RECV", 6), C(NET_TRANSMIT, "SENT", 6), C(RUNS, "RUNS", 5),
-			C(UP, "UP", 6), C(AVAILABILITY, "AVAIL", 6)}},
+		{{FIELD_CPU_TOTAL, "CPU", 6}, {FIELD_IO_READ, "READ", 6},
+			{FIELD_IO_WRITE, "WRITE", 6}, {FIELD_NET_RECEIVE, "RECV", 6},
+			{FIELD_NET_TRANSMIT, "SENT", 6}, {FIELD_RUNS, "RUNS", 5},
+			{FIELD_UP, "UP", 6}, {FIELD_AVAILABILITY, "AVAIL", 6}}},
 	{"RIGHT SIZE", "given back by new limits; negative: more is needed", true,
-		{C(MEMORY_ADVICE, "MEMORY", 7), C(MEMORY_BACK, "BACK", 7), C(CPU_ADVICE, "CPU", 6),
-			C(CPU_BACK, "BACK", 7)}},
+		{{FIELD_MEMORY_ADVICE, "MEMORY", 7}, {FIELD_MEMORY_BACK, "BACK", 7},
+			{FIELD_CPU_ADVICE, "CPU", 6}, {FIELD_CPU_BACK, "BACK", 7}}},
 };
 const size_t report_sections_count = ARRAY_SIZE(report_sections);
 
@@ -185,30 +183,27 @@ static void put_forecasts(const struct pen *p, const struct report *r)
 			quiet);
 }
 
+#define HOST(figure) FIELD_HOST_CPU_##figure, FIELD_HOST_MEMORY_##figure
+
 static void put_host(const struct pen *p, const struct report *r)
 {
 	static const struct {
 		const char *title;
 		enum field cpu, memory;
-		const char *ceiling;
 	} lines[] = {
-		{"physical", FIELD_HOST_CPUS, FIELD_HOST_MEMORY, "tasks"},
-		{"committed (limits summed)", FIELD_HOST_CPU_COMMITTED, FIELD_HOST_MEMORY_COMMITTED,
-			"maps of one"},
-		{"used by all, p95", FIELD_HOST_CPU_USED_P95, FIELD_HOST_MEMORY_USED_P95,
-			"open files"},
-		{"used by all, peak", FIELD_HOST_CPU_USED_PEAK, FIELD_HOST_MEMORY_USED_PEAK,
-			"memory cgroups"},
-		{"- at most (maxima summed)", FIELD_HOST_CPU_UPPER, FIELD_HOST_MEMORY_UPPER, NULL},
-		{"instances, peak of the sum", FIELD_CPU_PEAK, FIELD_MEMORY_PEAK, NULL},
-		{"instances, sum of the peaks", FIELD_HOST_CPU_SUM, FIELD_HOST_MEMORY_SUM, NULL},
-		{"headroom: committed", FIELD_HOST_CPU_ROOM_COMMITTED,
-			FIELD_HOST_MEMORY_ROOM_COMMITTED, NULL},
-		{"headroom: p95 together", FIELD_HOST_CPU_ROOM_P95, FIELD_HOST_MEMORY_ROOM_P95,
-			NULL},
-		{"headroom: peak together", FIELD_HOST_CPU_ROOM_PEAK, FIELD_HOST_MEMORY_ROOM_PEAK,
-			NULL},
+		{"physical", FIELD_HOST_CPUS, FIELD_HOST_MEMORY},
+		{"committed (limits summed)", HOST(COMMITTED)},
+		{"used by all, p95", HOST(USED_P95)},
+		{"used by all, peak", HOST(USED_PEAK)},
+		{"- at most (maxima summed)", HOST(UPPER)},
+		{"instances, peak of the sum", FIELD_CPU_PEAK, FIELD_MEMORY_PEAK},
+		{"instances, sum of the peaks", HOST(SUM)},
+		{"headroom: committed", HOST(ROOM_COMMITTED)},
+		{"headroom: p95 together", HOST(ROOM_P95)},
+		{"headroom: peak together", HOST(ROOM_PEAK)},
 	};
+	static const char *const ceilings[] = {
+		"tasks", "maps of one", "open files", "memory cgroups"};
 	static const char *const head[] = {"CPU", "MEMORY", "KERNEL", "MAX", "LIMIT"};
 	const double *v = r->host.value;
 
@@ -224,9 +219,9 @@ static void put_host(const struct pen *p, const struct report *r)
 		cell(p, -27, lines[i].title);
 		cell(p, 8, field_cell(lines[i].cpu, v[lines[i].cpu]).text);
 		cell(p, 8, field_cell(lines[i].memory, v[lines[i].memory]).text);
-		if (lines[i].ceiling) {
+		if (i < ARRAY_SIZE(ceilings)) {
 			fputs("   ", p->out);
-			cell(p, -14, lines[i].ceiling);
+			cell(p, -14, ceilings[i]);
 			cell(p, 8, field_cell(max, v[max]).text);
 			cell(p, 8, field_cell(max + 1, v[max + 1]).text);
 		}
@@ -263,11 +258,10 @@ void report_tables(const struct pen *p, const struct report *r, const struct rep
 	put_forecasts(p, r);
 	for (size_t i = 0; i < REPORT_RESOURCES; i++)
 		if (r->backtest[i].made)
-			line(p,
-				"Backtest of %s: %u of %u forecasts for %u days ahead held (%.0f "
-				"%%).",
-				report_resource[i].name, r->backtest[i].held, r->backtest[i].made,
-				ask->backtest, 100.0 * r->backtest[i].held / r->backtest[i].made);
+			line(p, "Backtest of %s, %u days ahead: %u of %u forecasts held (%.0f %%).",
+				report_resource[i].name, ask->backtest, r->backtest[i].held,
+				r->backtest[i].made,
+				100.0 * r->backtest[i].held / r->backtest[i].made);
 }
 
 void report_text(const struct pen *p, const struct report *r, const struct report_ask *ask)
@@ -286,17 +280,9 @@ void report_csv_head(FILE *out)
 	for (size_t i = 0; i < FIELD_COUNT; i++)
 		fprintf(out, ",%s", report_field[i].name);
 	for (size_t i = REPORT_MEMORY; i < REPORT_RESOURCES; i++)
-		fprintf(out, ",%s_forecast,%s_full_days,%s_full_days_low,%s_full_days_high",
-			report_resource[i].name, report_resource[i].name, report_resource[i].name,
+		fprintf(out, ",%1$s_forecast,%1$s_full_days,%1$s_full_days_low,%1$s_full_days_high",
 			report_resource[i].name);
 	putc('\n', out);
-}
-
-static void put_days(FILE *out, const struct stat_forecast *f, double days)
-{
-	putc(',', out);
-	if (f->answer == STAT_WITHIN && isfinite(days))
-		field_number(out, days);
 }
 
 void report_csv_row(FILE *out, bool clean, const struct report_row *row)
@@ -318,11 +304,14 @@ void report_csv_row(FILE *out, bool clean, const struct report_row *row)
 	}
 	for (size_t i = REPORT_MEMORY; i < REPORT_RESOURCES; i++) {
 		const struct stat_forecast *f = &row->forecast[i];
+		const double days[] = {f->days, f->low_days, f->high_days};
 
 		fprintf(out, ",%s", stat_answer_name(f->answer));
-		put_days(out, f, f->days);
-		put_days(out, f, f->low_days);
-		put_days(out, f, f->high_days);
+		for (size_t k = 0; k < ARRAY_SIZE(days); k++) {
+			putc(',', out);
+			if (f->answer == STAT_WITHIN && isfinite(days[k]))
+				field_number(out, days[k]);
+		}
 	}
 	putc('\n', out);
 }
