@@ -47,16 +47,6 @@ void html_end(FILE *out)
 	fputs("</html>\n", out);
 }
 
-/* The highest of the points in a column of the picture. */
-static double column_of(const double *values, size_t n, size_t column, size_t columns)
-{
-	double most = NAN;
-
-	for (size_t i = column * n / columns; values && i < (column + 1) * n / columns; i++)
-		most = fmax(most, values[i]);
-	return most;
-}
-
 static void area(
 	FILE *out, const double *low, const double *high, size_t n, double top, enum colour colour)
 {
@@ -98,10 +88,14 @@ static void picture(FILE *out, const struct report *r, enum report_resource reso
 	if (!r->host.series[resource] || !n)
 		return;
 	for (size_t i = 0; i < n; i++) {
-		double other = column_of(r->other[resource], r->n, i, n);
+		ours[i] = all[i] = NAN;
+		for (size_t k = i * r->n / n; k < (i + 1) * r->n / n; k++) {
+			double value = r->host.series[resource][k];
+			double other = r->other[resource] ? r->other[resource][k] : 0;
 
-		ours[i] = column_of(r->host.series[resource], r->n, i, n);
-		all[i] = ours[i] + fmax(other, 0);
+			ours[i] = fmax(ours[i], value);
+			all[i] = fmax(all[i], value + fmax(other, 0));
+		}
 		top = fmax(top, all[i]);
 	}
 	top = fmax(top, isfinite(v[capacity]) ? v[capacity] : 0);
