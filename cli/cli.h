@@ -173,6 +173,7 @@ int top_main(struct cli *cli, int argc, char **argv);
 int runs_main(struct cli *cli, int argc, char **argv);
 int events_main(struct cli *cli, int argc, char **argv);
 int graph_main(struct cli *cli, int argc, char **argv);
+int report_main(struct cli *cli, int argc, char **argv);
 int metrics_main(struct cli *cli, int argc, char **argv);
 int status_main(struct cli *cli, int argc, char **argv);
 int hooks_main(struct cli *cli, int argc, char **argv);

@@ -24,6 +24,8 @@ static const struct command commands[] = {
 		"[-f] [--since WHEN] [--json] [--id ID] [NAME ...]"},
 	{"graph", graph_main, "draws a picture of an instance, the host or the heaviest instances",
 		"NAME|--host|--top METRIC [--graph ID] [--from WHEN] [--to WHEN] [-o FILE]"},
+	{"report", report_main, "percentiles, peaks, better limits, and when it is full",
+		"[--from WHEN] [--to WHEN] [--by WHAT] [--format FORM] [-o FILE] [NAME ...]"},
 	{"metrics", metrics_main, "what is measured, and where it comes from", "[--json|--man]"},
 	{"status", status_main, "whether the collector is well", "[--json]"},
 	{"check", check_main, "what bites hosts with many instances, and what to do about it",
