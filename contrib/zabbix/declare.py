@@ -128,6 +128,9 @@ MACROS = [
     ("{$LOADCELL.PIDS.MAX}", "90", "% of the limit of tasks: above it the next worker pool does not start."),
     ("{$LOADCELL.DISK.MAX}", "90", "% of the disk limit or file system in use: file systems get slow and root's reserve is near."),
     ("{$LOADCELL.DISK.AHEAD}", "1d", "How long before a disk would be full: a working day to make room."),
+    ("{$LOADCELL.MEMORY.HISTORY}", "20m", "Values must reach back so far before growth is continued."),
+    ("{$LOADCELL.DISK.GROWN}", "70", "% in use below which no prediction is told: there is time."),
+    ("{$LOADCELL.DISK.HISTORY}", "2h", "Values must reach back so far before growth is continued."),
     ("{$LOADCELL.DISK.WINDOW}", "6h", "The growth of this time is what is continued."),
     ("{$LOADCELL.HOST.MEMORY.MIN}", "5", "% of memory that should be available on the host: below, the kernel's OOM killer chooses among all instances."),
     ("{$LOADCELL.HOST.KERNEL.MAX}", "85", "% of a ceiling of the kernel (threads-max, pid_max, max_map_count, file-max): nothing starts any more above it."),
@@ -172,7 +175,8 @@ INSTANCE_TRIGGERS = [
             after=("memory that cannot be reclaimed",)),
     Trigger("{#HANDLE}: memory grows to its limit within %s" % macro("MEMORY.AHEAD"),
             "last({memory_anon_bytes})>{#MEMLIMIT}*%s/100 and timeleft({memory_anon_bytes},%s,{#MEMLIMIT})<%s"
-            % (macro("MEMORY.GROWN"), macro("MEMORY.WINDOW"), macro("MEMORY.AHEAD")),
+            " and count({memory_anon_bytes},%s:now-%s)>0"
+            % (macro("MEMORY.GROWN"), macro("MEMORY.WINDOW"), macro("MEMORY.AHEAD"), macro("MEMORY.WINDOW"), macro("MEMORY.HISTORY")),
             "WARNING", "The growth of anonymous memory continued.", LIMITED_MEMORY,
             after=("memory that cannot be reclaimed", "the working set is above")),
     Trigger("{#HANDLE}: processes were killed for lack of memory",
@@ -189,7 +193,8 @@ INSTANCE_TRIGGERS = [
             "last({disk_used_bytes})>{#DISKLIMIT}*%s/100" % macro("DISK.MAX"),
             "WARNING", "Writes fail at the limit.", LIMITED_DISK),
     Trigger("{#HANDLE}: the disk is full within %s" % macro("DISK.AHEAD"),
-            "timeleft({disk_used_bytes},%s,{#DISKLIMIT})<%s" % (macro("DISK.WINDOW"), macro("DISK.AHEAD")),
+            "timeleft({disk_used_bytes},%s,{#DISKLIMIT})<%s and last({disk_used_bytes})>{#DISKLIMIT}*%s/100 and count({disk_used_bytes},%s:now-%s)>0"
+            % (macro("DISK.WINDOW"), macro("DISK.AHEAD"), macro("DISK.GROWN"), macro("DISK.WINDOW"), macro("DISK.HISTORY")),
             "WARNING", "The growth continued.", LIMITED_DISK, after=("the disk is above",)),
 ]
 
@@ -198,7 +203,9 @@ FILESYSTEM_TRIGGERS = [
             'last({fs:filesystem_available_bytes})<last({fs:filesystem_size_bytes})*(100-{$LOADCELL.DISK.MAX:"{#MOUNT}"})/100',
             "HIGH", "All instances on it meet a full disk at once."),
     Trigger("{#MOUNT}: full within %s" % '{$LOADCELL.DISK.AHEAD:"{#MOUNT}"}',
-            'timeleft({fs:filesystem_available_bytes},{$LOADCELL.DISK.WINDOW:"{#MOUNT}"},0)<{$LOADCELL.DISK.AHEAD:"{#MOUNT}"}',
+            'timeleft({fs:filesystem_available_bytes},{$LOADCELL.DISK.WINDOW:"{#MOUNT}"},0)<{$LOADCELL.DISK.AHEAD:"{#MOUNT}"}'
+            ' and last({fs:filesystem_available_bytes})<last({fs:filesystem_size_bytes})*(100-{$LOADCELL.DISK.GROWN:"{#MOUNT}"})/100'
+            ' and count({fs:filesystem_available_bytes},{$LOADCELL.DISK.WINDOW:"{#MOUNT}"}:now-{$LOADCELL.DISK.HISTORY:"{#MOUNT}"})>0',
             "WARNING", "The growth continued.", after=("above",)),
 ]
 

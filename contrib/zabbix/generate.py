@@ -150,7 +150,8 @@ class Template:
         if self.door == "agent":
             key = "log[{$LOADCELL.EVENTS},,,100,skip]"
             def made(name, pattern, help):
-                return d.Trigger(name, 'find(/%s/%s,{$LOADCELL.END.WINDOW},"regexp","%s")=1' % (self.name, key, pattern), "AVERAGE", help)
+                return d.Trigger(name, 'find(/%s/%s,{$LOADCELL.END.WINDOW},"regexp","%s")=1 and nodata(/%s/%s,{$LOADCELL.END.WINDOW})=0'
+                                 % (self.name, key, pattern, self.name, key), "AVERAGE", help)  # nodata() makes time recover it
             return [made("An instance ended unexpectedly", '\\"how\\":[ ]*\\"(killed|oom|host-crash)\\"', "See the item of events."),
                     made("An instance starts again and again", '\\"type\\":[ ]*\\"flapping\\"', "See the item of events.")]
         return [d.Trigger("An instance ended unexpectedly", "max({host:unexpected_ends},{$LOADCELL.END.WINDOW})>0", "AVERAGE",
