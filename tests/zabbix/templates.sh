@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The templates in a real Zabbix: they import, find five instances under load, and every item has the value that
 # loadcell tells; instances become hosts; triggers fire and recover.
-# usage: templates.sh 6.0|7.0 [6.0, for those templates in a 7.0 server]
+# usage: templates.sh 6.0|7.0
 # timeout: 580
 . "$(dirname "$0")/../lib.sh"
 need_root
 . "$(dirname "$0")/../snmp-lib.sh"
 . "$(dirname "$0")/server.sh"
-server=${1:-6.0} files=$(cd "$(dirname "$0")/../../contrib/zabbix" && pwd)/${2:-${1:-6.0}}
+server=${1:-6.0}
+files=$(cd "$(dirname "$0")/../../contrib/zabbix" && pwd)/$server
 began=$SECONDS
 
 # --- five instances under load -------------------------------------------------------------------
@@ -20,11 +21,11 @@ done >/dev/null 2>&1'
 names=("${prefix}web" "${prefix}db" "${prefix}kvs" "${prefix}job queue" "${prefix}proxy")
 for name in "${names[@]}"; do
 	lxc_new "$name" "$(limits memory=128M cpu=0.5 pids=100)" "lxc.group = backend"
+	sed -i '/^lxc.net.0.type = empty/d' "$lxcpath/$name/config"
+	printf 'lxc.net.0.type = veth\nlxc.net.0.name = eth0\nlxc.net.0.flags = up\n' >>"$lxcpath/$name/config"
 	lxc_load "$name" "$load"
 	lxc_start "$name"
 done
-# What has one is told by name.
-lxc_new "${prefix}free"
 collector_start "agentx = $work/master" "stale_after = 8s" "disk_walk_share = 20 %"
 snmpd_conf "createUser zabbix SHA zabbixzabbix AES zabbixzabbix" "view all included .1" "rouser zabbix priv -V all *" \
 	"agentXTimeout 5"
