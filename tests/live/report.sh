@@ -48,8 +48,12 @@ rank()
 	rrdtool fetch "$(rrd "$1")" AVERAGE -r 1 -s "$begin" -e "$end" | awk -v ds="$2" -v end="$end" '
 		NR == 1 { for (i = 1; i <= NF; i++) if ($i == ds) c = i + 1 }
 		/^[0-9]+:/ && $1 + 0 <= end && $c !~ /nan/ { print $c }' | sort -g |
-		awk -v p="$3" '{ v[NR] = $1 } END { k = int((NR * p + 999) / 1000)
-			print v[k > 2 ? k - 1 : 1], v[k < NR ? k + 1 : NR] }'
+		awk -v p="$3" '{ v[NR] = $1 } END {
+			k = int((NR * p + 999) / 1000)
+			low = (k > 2) ? k - 1 : 1
+			high = (k < NR) ? k + 1 : NR
+			print v[low], v[high]
+		}'
 }
 
 # close_to WHAT GOT WANT: rrdtool prints eleven digits.
