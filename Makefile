@@ -42,7 +42,7 @@ loadcelld-walk_SRC  := $(wildcard collector/walk-*.c) collector/helper.c
 loadcelld-ledger_SRC := $(wildcard collector/ledger-*.c) collector/helper.c
 # librrd (5 ms of each start) is in loadcell-graph alone: the rest of graph/ does without.
 loadcell-graph_SRC := $(wildcard graph/*.c)
-loadcell_SRC  := $(wildcard cli/*.c) $(filter-out graph/render% graph/graph-main.c,\
+loadcell_SRC  := $(wildcard cli/*.c report/*.c) $(filter-out graph/render% graph/graph-main.c,\
 	$(loadcell-graph_SRC))
 loadcell-hook_SRC := $(wildcard lxc-hooks/*.c)
 loadcell-snmp_SRC := $(wildcard snmp-subagent/*.c)
@@ -121,7 +121,7 @@ MAINS     := collector/loadcelld.c collector/lxc-main.c collector/store-main.c \
 	collector/walk-main.c collector/ledger-main.c cli/loadcell.c graph/graph-main.c \
 	lxc-hooks/loadcell-hook.c snmp-subagent/loadcell-snmp.c
 PARTS     := $(filter-out $(MAINS),$(wildcard collector/*.c cli/*.c graph/*.c lxc-hooks/*.c \
-	snmp-subagent/*.c))
+	report/*.c snmp-subagent/*.c))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 UNIT      := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
@@ -182,12 +182,21 @@ check-generated: $(B)/bin/loadcell
 	@LOADCELL_CONFIG=/dev/null $(B)/bin/loadcell mib | diff -u snmp-subagent/LOADCELL-MIB.txt - || \
 		{ echo 'snmp-subagent/LOADCELL-MIB.txt differs from the tables: run make generate'; exit 1; }
 	@tests/check-mib snmp-subagent/LOADCELL-MIB.txt
+	@rm -rf $(B)/zabbix && /usr/bin/python3 contrib/zabbix/generate.py $(B)/bin/loadcell $(B)/zabbix
+	@diff -ru -x '*.py' -x README.md -x loadcell-export -x __pycache__ contrib/zabbix $(B)/zabbix || \
+		{ echo 'contrib/zabbix differs from what generate.py makes: run make generate'; exit 1; }
+
+# A real Zabbix, with real instances: 6.0, 7.0, and the 6.0 templates in 7.0.
+check-zabbix:
+	@DEPS='$(DEPS)' tests/deps zabbix
+	+@$(AGAIN) $(BIN) $(B)/live/many-instances
+	@tests/check-zabbix $(B)
 
 check-docs:
 	@tests/check-docs
 
 C_FILES := $(wildcard lib/*.[ch] collector/*.[ch] cli/*.[ch] graph/*.[ch] lxc-hooks/*.[ch] \
-	snmp-subagent/*.[ch] tests/*/*.[ch])
+	report/*.[ch] snmp-subagent/*.[ch] tests/*/*.[ch])
 check-format:
 	@tests/check-format $(C_FILES)
 
@@ -199,6 +208,7 @@ generate: $(B)/bin/loadcell
 	mv $(B)/loadcell-metrics.7 man/loadcell-metrics.7
 	LOADCELL_CONFIG=/dev/null $(B)/bin/loadcell mib >$(B)/LOADCELL-MIB.txt
 	mv $(B)/LOADCELL-MIB.txt snmp-subagent/LOADCELL-MIB.txt
+	/usr/bin/python3 contrib/zabbix/generate.py $(B)/bin/loadcell contrib/zabbix
 
 # --- more tests, not part of `make check` --------------------------------------------------------
 FUZZ_SECONDS ?= 60
@@ -219,6 +229,9 @@ soak-programs: $(BIN) $(SOAK)
 bench: $(BIN) $(BENCH)
 	@tests/bench/run $(B)
 	@tests/bench/snmp $(B)
+
+bench-report: $(BIN)
+	@tests/bench/report $(B)
 
 analyze:
 	@mkdir -p $(B)
@@ -272,19 +285,21 @@ clean:
 #: make check        every test that this machine can run
 #: make check-unit   unit tests only: unprivileged, offline
 #: make check-live   tests with real LXC instances (root); LIVE=tests/live/X.sh for one
+#: make check-zabbix the templates in real Zabbix servers (root)
 #: make check-format check-generated check-docs check-asan check-clang
 #: make format       reformat the C files
 #: make generate     write man/loadcell-metrics.7 and LOADCELL-MIB.txt from the metric table
 #: make fuzz         FUZZ_SECONDS=60 for each parser
 #: make soak         (root) SOAK_SECONDS=360 under ASan, UBSan and valgrind, instances come and go
 #: make bench        what a cycle costs
+#: make bench-report reports of a year, and of a fleet's exports
 #: make analyze      clang's static analyzer
 #: make install      DESTDIR, PREFIX=/usr; make uninstall
 #: make clean        remove build/
 #: variables         B=build CC=gcc OPT='-O2 -g' CFLAGS LDFLAGS V=1 DEPS=no
 
 .PHONY: all deps run check fixtures check-unit check-asan check-clang unit check-live \
-	check-generated check-docs check-format format generate fuzz run-fuzz soak soak-programs bench analyze \
+	check-generated check-docs check-format format generate fuzz run-fuzz soak soak-programs bench bench-report analyze \
 	install uninstall help clean FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

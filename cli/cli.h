@@ -173,9 +173,11 @@ int top_main(struct cli *cli, int argc, char **argv);
 int runs_main(struct cli *cli, int argc, char **argv);
 int events_main(struct cli *cli, int argc, char **argv);
 int graph_main(struct cli *cli, int argc, char **argv);
+int report_main(struct cli *cli, int argc, char **argv);
 int metrics_main(struct cli *cli, int argc, char **argv);
 int status_main(struct cli *cli, int argc, char **argv);
 int hooks_main(struct cli *cli, int argc, char **argv);
 int mib_main(struct cli *cli, int argc, char **argv);
+int zabbix_main(struct cli *cli, int argc, char **argv);
 #define CHECK_UNKNOWN_EXIT 3 /* of the monitoring plugins' 0, 1, 2, 3 */
 int check_main(struct cli *cli, int argc, char **argv);

@@ -24,6 +24,8 @@ static const struct command commands[] = {
 		"[-f] [--since WHEN] [--json] [--id ID] [NAME ...]"},
 	{"graph", graph_main, "draws a picture of an instance, the host or the heaviest instances",
 		"NAME|--host|--top METRIC [--graph ID] [--from WHEN] [--to WHEN] [-o FILE]"},
+	{"report", report_main, "percentiles, peaks, better limits, and when it is full",
+		"[--from WHEN] [--to WHEN] [--by WHAT] [--format FORM] [-o FILE] [NAME ...]"},
 	{"metrics", metrics_main, "what is measured, and where it comes from", "[--json|--man]"},
 	{"status", status_main, "whether the collector is well", "[--json]"},
 	{"check", check_main, "what bites hosts with many instances, and what to do about it",
@@ -31,6 +33,8 @@ static const struct command commands[] = {
 	{"hooks", hooks_main, "puts LXC's hooks in place, and shows which containers have them",
 		"install|remove|status [--json] [--directory DIR] [--file FILE]"},
 	{"mib", mib_main, "prints LOADCELL-MIB, what loadcell-snmp tells", "[--arc OID]"},
+	{"zabbix", zabbix_main, "what a Zabbix agent's item takes: these metrics as compact JSON",
+		"[METRIC ...]"},
 };
 
 static void put_usage(const struct cli *cli, FILE *out)

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "../lib/zabbix.h"
+
 #define JSON_SCHEMA 1
 
 void document_metrics(struct json_out *j, const struct view *v, enum metric_scope scope, size_t row)
@@ -135,7 +137,7 @@ static void put_disk(struct json_out *j, const struct snapshot_row *fixed)
 void document_instance(struct json_out *j, const struct view *v, const struct row_match *row)
 {
 	const struct snapshot_row *fixed = &row->fixed;
-	char run[17];
+	char run[17], zabbix[ZABBIX_NAME_SIZE];
 
 	snprintf(run, sizeof(run), "%016" PRIx64, fixed->run);
 	json_text(j, "name", fixed->text[TEXT_NAME]);
@@ -149,6 +151,8 @@ void document_instance(struct json_out *j, const struct view *v, const struct ro
 	json_text(j, "kind", fixed->text[TEXT_KIND]);
 	json_text(j, "state", fixed->text[TEXT_STATE]);
 	json_text(j, "run", fixed->run ? run : NULL);
+	zabbix_name(fixed->text[TEXT_HANDLE], fixed->index, view_host_text(v, TEXT_NAME), zabbix);
+	json_text(j, "zabbix_name", zabbix);
 	json_pairs(j, "cgroup", fixed->text[TEXT_CGROUPS]);
 	put_limits(j, v, row);
 	put_interfaces(j, v, fixed->index);

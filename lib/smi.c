@@ -47,6 +47,13 @@ static const struct fixed fixed[] = {
 		"How many instances have no context because snmp_contexts in loadcell.conf allows no "
 		"more."},
 
+	{SMI_STATUS, STATUS_LAST_EVENT, "LastEvent", SMI_TEXT, false, NULL, NULL,
+		"The newest event in words: its number, type, instance and how a run has ended."},
+	{SMI_STATUS, STATUS_UNEXPECTED_ENDS, "UnexpectedEnds", SMI_COUNTER64, false, NULL, NULL,
+		"How many runs ended by a kill, by the OOM killer or with the host: of the day before "
+		"this agent started, and since."},
+	{SMI_STATUS, STATUS_FLAPPINGS, "Flappings", SMI_COUNTER64, false, NULL, NULL,
+		"How often an instance began to start again and again, counted likewise."},
 	{SMI_HOST, HOST_NAME, "Name", SMI_TEXT, false, NULL, NULL, "The name of the host."},
 	{SMI_HOST, HOST_KERNEL, "Kernel", SMI_TEXT, false, NULL, NULL,
 		"The release of the host's kernel."},
@@ -84,6 +91,9 @@ static const struct fixed fixed[] = {
 	{SMI_INSTANCE, INSTANCE_NETWORK_SHARED, "NetworkShared", SMI_TRUTH, false, NULL, NULL,
 		"Whether the instance uses the network of the host, and has no counters of its own."},
 
+	{SMI_INSTANCE, INSTANCE_ZABBIX_NAME, "ZabbixName", SMI_TEXT, false, NULL, NULL,
+		"Handle, dot, name of the host, in characters that a Zabbix host name may have. No two "
+		"instances of any hosts have the same."},
 	{SMI_INTERFACE, INTERFACE_INDEX, "Index", SMI_UNSIGNED, true, NULL, NULL,
 		"The place of the interface in the instance's list, from 1; it passes to another when "
 		"one before it goes."},

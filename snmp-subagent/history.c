@@ -58,6 +58,18 @@ static void drop_lines(struct history *h)
 	h->n = 0;
 }
 
+static void count(struct history *h, const json_t *line)
+{
+	const char *type = json_string_value(json_object_get(line, "type"));
+	const char *how = json_string_value(json_object_get(line, "how"));
+
+	if (is_runs(h))
+		return;
+	h->flappings += type && strcmp(type, "flapping") == 0;
+	h->unexpected_ends += how && (strcmp(how, "killed") == 0 || strcmp(how, "oom") == 0 ||
+					     strcmp(how, "host-crash") == 0);
+}
+
 void history_add(struct history *h, const json_t *line)
 {
 	struct mib_key key;
@@ -82,6 +94,7 @@ void history_add(struct history *h, const json_t *line)
 	} else {
 		memmove(h->keys + at + 1, h->keys + at, (h->n++ - at) * sizeof(key));
 	}
+	count(h, line);
 	h->keys[at] = key;
 	h->lines[key.row] = json_incref((json_t *)(uintptr_t)line);
 }

@@ -5,6 +5,7 @@
 
 #include "../lib/metric-json.h"
 #include "../lib/util.h"
+#include "../lib/zabbix.h"
 #include "view.h"
 
 struct loadcell_mib {
@@ -37,6 +38,24 @@ static bool get_metric(const struct mib_place *p, const struct mib_key *key,
 	return smi_number(smi, v, whole, &ret->number);
 }
 
+static const char *member(const json_t *line, const char *key)
+{
+	const char *text = json_string_value(json_object_get(line, key));
+
+	return text ? text : "";
+}
+
+static bool last_event(const struct history *h, struct mib_value *ret)
+{
+	const json_t *line = h->n > 0 ? h->lines[h->keys[h->n - 1].row] : NULL;
+
+	snprintf(ret->buffer, sizeof(ret->buffer), line ? "%lld %s %s %s" : "none",
+		(long long)json_integer_value(json_object_get(line, "id")), member(line, "type"),
+		member(line, "handle"), member(line, "how"));
+	ret->buffer[strcspn(ret->buffer, "\n")] = '\0';
+	return mib_text(ret, ret->buffer);
+}
+
 static bool get_status(const struct mib_place *p, const struct mib_key *key,
 	const struct mib_column *c, struct mib_value *ret)
 {
@@ -65,6 +84,12 @@ static bool get_status(const struct mib_place *p, const struct mib_key *key,
 		return mib_number(ret, v->source->contexts);
 	case STATUS_CONTEXTS_REFUSED:
 		return mib_number(ret, v->source->contexts_refused);
+	case STATUS_LAST_EVENT:
+		return last_event(&v->source->events, ret);
+	case STATUS_UNEXPECTED_ENDS:
+		return mib_number(ret, v->source->events.unexpected_ends);
+	case STATUS_FLAPPINGS:
+		return mib_number(ret, v->source->events.flappings);
 	}
 	return false;
 }
@@ -122,6 +147,9 @@ static bool get_instance(const struct mib_place *p, const struct mib_key *key,
 			ret, view_time_stamp(p->view, run->began_ns + run->interfaces_ns));
 	case INSTANCE_NETWORK_SHARED:
 		return truth(ret, row.flags & SNAPSHOT_NETWORK_SHARED);
+	case INSTANCE_ZABBIX_NAME:
+		zabbix_name(row.text[TEXT_HANDLE], row.index, view_host_name(p->view), ret->buffer);
+		return mib_text(ret, ret->buffer);
 	default:
 		return column < ARRAY_SIZE(texts) && mib_text(ret, row.text[texts[column]]);
 	}

@@ -83,6 +83,15 @@ static size_t instance_at(const struct mib_rows *rows, uint64_t number)
 	return low;
 }
 
+const char *view_host_name(const struct view *v)
+{
+	struct snapshot_row row;
+
+	if (!v->snapshot || snapshot_row(v->snapshot, SCOPE_HOST, 0, &row) < 0)
+		return "";
+	return row.text[TEXT_NAME];
+}
+
 const struct mib_key *view_instance(const struct view *v, uint32_t number)
 {
 	struct mib_rows rows = view_rows(v, SCOPE_INSTANCE);

@@ -24,6 +24,7 @@ struct history {
 	struct mib_key keys[HISTORY_LINES]; /* row: the place of the line */
 	json_t *lines[HISTORY_LINES];
 	size_t n;
+	uint64_t unexpected_ends, flappings; /* events: of all lines that came */
 	struct complaint complaint;
 };
 
@@ -63,6 +64,8 @@ void source_tick(struct source *s, uint64_t now);
 /* Rows of a scope, none when the data is stale. Instances: by number; interfaces: by instance and
  * number; file systems: by number; host: one row. */
 struct mib_rows view_rows(const struct view *v, enum metric_scope scope);
+/* "" when the data does not tell. */
+const char *view_host_name(const struct view *v);
 /* NULL: there is none of this number. */
 const struct mib_key *view_instance(const struct view *v, uint32_t number);
 /* Those of one instance; their index is the number within it. */

@@ -41,7 +41,8 @@ both_as()
 			.cpu_used_cores > 0.2 and .memory_limit_bytes == 67108864 and .uptime_seconds > 0' >/dev/null ||
 		fail "list --at --json has other figures ($2)"
 	loadcell top --at "@$both" -b >"$work/top" || fail "top --at failed"
-	sed -n 6p "$work/top" | grep -q "^$b" || { cat "$work/top"; fail "top --at does not begin with $b ($2)"; }
+	sed -n '6,$p' "$work/top" | grep -oE "^($a|$b)" | head -n 1 | grep -qx "$b" ||
+		{ cat "$work/top"; fail "top --at does not show $b first ($2)"; }
 }
 both_as "a sample of every 1s" ring
 
@@ -67,7 +68,8 @@ shows ended
 loadcell graph "$b" --from -5min -o "$work/b.svg" || fail "no picture of $b"
 grep -q "<title>$b: CPU</title><desc>cores: user, system" "$work/b.svg" || fail "the picture lacks its texts"
 loadcell graph --top cpu_used_cores --from -5min -o "$work/top.svg" || fail "no picture of the heaviest"
-grep -o '<desc>[^<]*' "$work/top.svg" | grep -q "cores: $b, $a\|cores: $b" || fail "$b is not the heaviest"
+# Others may run on this host.
+grep -o '<desc>[^<]*' "$work/top.svg" | grep "cores: .*$b" | grep -qv "$a.*$b" || fail "$b is not among the heaviest"
 loadcell graph --host --graph memory --from -5min -o - >"$work/host.png" || fail "no picture of the host"
 head -c 4 "$work/host.png" | grep -q PNG || fail "that is no PNG"
 

@@ -153,5 +153,5 @@ lxc_start "$name"
 took=$(awk "BEGIN { print int(2 * ($EPOCHREALTIME - $took)) + 1 }")
 lxc_stop "$name"
 # Up to 3 s of step unknowns are made by another way than above.
-series $((took < 1 ? 1 : took)) "${RESTARTS:-6}"
-[ $took -ge 4 ] || series 5 4
+series $((took < 1 ? 1 : took)) "${RESTARTS:-4}"
+[ $took -ge 4 ] || series 5 3

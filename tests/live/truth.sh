@@ -348,6 +348,7 @@ instance_new()
 {
 	local name=$1
 	shift
+	mkdir -p "$lxcpath" # whose disk it is
 	lxc_new "$name" "$(limits memory=64M cpu=0.5 pids=100)" "$(throttle_line)" \
 		"lxc.mount.entry = tmpfs dev/shm tmpfs create=dir 0 0" "$@"
 	if [ ${#network[@]} -gt 0 ]; then

@@ -548,8 +548,8 @@ static void test_sizes(void **state)
 		publish(w, 0);
 		assert_int_equal(walk(w, t, "1.3.1.24"), sizes[i]);
 		assert_int_equal(walk(w, t, "1.3.1.3002"), sizes[i]);
-		/* pids_current, name, run, discontinuity time, shared network */
-		assert_int_equal(walk(w, t, "1.3"), 5 * sizes[i]);
+		/* pids_current, name, run, discontinuity time, shared network, name for Zabbix */
+		assert_int_equal(walk(w, t, "1.3"), 6 * sizes[i]);
 		assert_int_equal(walk(w, t, "1.4"), 0);
 		assert_cell("1.3.1.24.3", sizes[i] ? "3" : "-");
 		assert_cell("1.3.1.24.4", "-");
@@ -577,7 +577,7 @@ static void test_bad_snapshots(void **state)
 	assert_cell("1.1.3004.0", "1");
 	assert_non_null(strstr(ask(w, t, "1.1.3005.0"), "the collector does not run"));
 	assert_cell("1.1.3003.0", "-");
-	assert_int_equal(walk(w, t, ""), 8);
+	assert_int_equal(walk(w, t, ""), 11);
 	assert_int_equal(walk(w, &vm_mib_tree, ""), 2);
 
 	add_instance(w, 7, 1);
@@ -776,6 +776,20 @@ static void test_events(void **state)
 	assert_cell("1.7.1.3008.132", "3");
 	assert_cell("1.7.1.3004.132", "-");
 	assert_cell("1.7.1.3002.132", "-");
+	assert_cell("1.1.3011.0", "132 oom  ");
+	assert_cell("1.1.3012.0", "0");
+
+	/* Ends that nobody asked for, each once. */
+	append(w, "events",
+		"{\"id\":133,\"type\":\"disappeared\",\"handle\":\"web\",\"how\":\"killed\"}");
+	append(w, "events", "{\"id\":134,\"type\":\"stop\",\"handle\":\"web\",\"how\":\"stop\"}");
+	append(w, "events", "{\"id\":135,\"type\":\"flapping\",\"handle\":\"web\"}");
+	append(w, "events", "{\"id\":136,\"type\":\"stop\",\"handle\":\"db\",\"how\":\"oom\"}");
+	source_tick(&w->source, now_ns(CLOCK_MONOTONIC));
+	source_tick(&w->source, now_ns(CLOCK_MONOTONIC));
+	assert_cell("1.1.3011.0", "136 stop db oom");
+	assert_cell("1.1.3012.0", "2");
+	assert_cell("1.1.3013.0", "1");
 
 	/* All data was removed, and numbers begin at 1 again. */
 	append(w, "events", "{\"id\":133,\"time\":%ld.5,\"type\":\"oom\"}", (long)time(NULL));
