@@ -5,6 +5,7 @@
 # writes are events with old and new value, and the metric follows; a deleted veth leaves with the
 # counters that ip showed; hostile datagrams to the hooks' socket are counted and change nothing.
 # timeout: 300
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 for p in perl ip setpriv; do

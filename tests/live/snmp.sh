@@ -4,6 +4,7 @@
 # snapshot, walks of all kinds agree, and snmpd that is restarted, killed or hangs is answered
 # again. The subagent runs as nobody, in the group that may read the collector's files. SNMP_RESTARTS (3): how often of each.
 # timeout: 240
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 command -v setpriv >/dev/null || skip "setpriv is not installed: run make deps"
