@@ -174,6 +174,7 @@ int runs_main(struct cli *cli, int argc, char **argv);
 int events_main(struct cli *cli, int argc, char **argv);
 int graph_main(struct cli *cli, int argc, char **argv);
 int report_main(struct cli *cli, int argc, char **argv);
+int fit_main(struct cli *cli, int argc, char **argv);
 int metrics_main(struct cli *cli, int argc, char **argv);
 int status_main(struct cli *cli, int argc, char **argv);
 int hooks_main(struct cli *cli, int argc, char **argv);

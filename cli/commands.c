@@ -26,6 +26,9 @@ static const struct command commands[] = {
 		"NAME|--host|--top METRIC [--graph ID] [--from WHEN] [--to WHEN] [-o FILE]"},
 	{"report", report_main, "percentiles, peaks, better limits, and when it is full",
 		"[--from WHEN] [--to WHEN] [--by WHAT] [--format FORM] [-o FILE] [NAME ...]"},
+	{"fit", fit_main, "how many more instances fit, and what stops it",
+		"[--count N] [--sure P%] [--remove NAME] [--json] "
+		"memory=2G,cpu=1.5,like=NAME"},
 	{"metrics", metrics_main, "what is measured, and where it comes from", "[--json|--man]"},
 	{"status", status_main, "whether the collector is well", "[--json]"},
 	{"check", check_main, "what bites hosts with many instances, and what to do about it",

@@ -13,7 +13,7 @@
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static void put_value(struct json_out *j, const char *key, double v)
+void json_figure(struct json_out *j, const char *key, double v)
 {
 	if (isnan(v) || isinf(v)) {
 		json_text(j, key, isnan(v) ? NULL : "unlimited");
@@ -43,7 +43,7 @@ static void put_series(struct json_out *j, const char *key, double *const *serie
 		json_begin(j, report_resource[i].name, '[');
 		for (size_t k = 0; k < n; k++)
 			/* Whole bytes and thousandths of a core say enough of an hour. */
-			put_value(j, NULL,
+			json_figure(j, NULL,
 				i == REPORT_CPU ? round(series[i][k] * 1e3) / 1e3
 						: round(series[i][k]));
 		json_end(j, ']');
@@ -60,9 +60,9 @@ static void put_forecast(struct json_out *j, const char *key, const struct stat_
 	json_begin(j, key, '{');
 	json_text(j, "answer", stat_answer_name(f->answer));
 	json_text(j, "text", text);
-	put_value(j, "days", days && isfinite(f->days) ? f->days : NAN);
-	put_value(j, "low_days", days ? f->low_days : NAN);
-	put_value(j, "high_days", days && isfinite(f->high_days) ? f->high_days : NAN);
+	json_figure(j, "days", days && isfinite(f->days) ? f->days : NAN);
+	json_figure(j, "low_days", days ? f->low_days : NAN);
+	json_figure(j, "high_days", days && isfinite(f->high_days) ? f->high_days : NAN);
 	json_number(j, "days_known", f->days_known);
 	json_end(j, '}');
 }
@@ -81,7 +81,7 @@ static void put_row(struct json_out *j, const char *key, const struct report *r,
 	}
 	json_begin(j, "figures", '{');
 	for (size_t i = 0; i < (host ? FIELD_COUNT : FIELD_HOST); i++)
-		put_value(j, report_field[i].name, row->value[i]);
+		json_figure(j, report_field[i].name, row->value[i]);
 	json_end(j, '}');
 	json_begin(j, "forecast", '{');
 	for (size_t i = REPORT_MEMORY; i < REPORT_RESOURCES; i++)
@@ -112,7 +112,7 @@ void report_json(FILE *out, const struct report *r, const struct report_ask *ask
 	json_number(&j, "peak_step_seconds", r->peak_s);
 	json_text(&j, "by", by[ask->by]);
 	json_number(&j, "advice_permille", ask->permille);
-	put_value(&j, "advice_margin", ask->margin);
+	json_figure(&j, "advice_margin", ask->margin);
 	json_number(&j, "damaged", r->damaged);
 	json_line(&j);
 	put_row(&j, "host", r, &r->host, true);

@@ -94,4 +94,6 @@ void html_begin(FILE *out, const char *title);
 void html_end(FILE *out);
 void report_csv_head(FILE *out);
 void report_csv_row(FILE *out, bool clean, const struct report_row *row);
+/* The exact decimal, null or "unlimited". */
+void json_figure(struct json_out *j, const char *key, double v);
 void report_json(FILE *out, const struct report *r, const struct report_ask *ask);

@@ -445,6 +445,9 @@ static int read_host(struct reading *g)
 			*v = last_known(series_of(&average, i), average.n);
 		for (size_t k = 0; host_metrics[i].highest && k < maximum.n; k++)
 			*v = fmax(*v, series_of(&maximum, i)[k]);
+		/* A mean of the same whole number is off by a rounding. */
+		if (report_field[host_metrics[i].field].unit == FIELD_BYTES)
+			*v = rint(*v);
 	}
 	result = take_other(g->r, &average);
 	return result == 0 ? forecast_host(g) : result;

@@ -8,7 +8,7 @@
 /*
  * Percentiles, forecasts and joint loads: pure functions of series, without I/O, allocation or
  * state. NAN is a value that is not known. The same input gives the same answer: random numbers
- * have a fixed seed. How and why: docs/forecast.md.
+ * have a fixed seed. How and why: docs/report.md, docs/fit.md.
  */
 
 /* --- percentiles ------------------------------------------------------------------------------ */

@@ -5,6 +5,7 @@
 # writes are events with old and new value, and the metric follows; a deleted veth leaves with the
 # counters that ip showed; hostile datagrams to the hooks' socket are counted and change nothing.
 # timeout: 300
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 for p in perl ip setpriv; do
@@ -233,6 +234,10 @@ expect_kill "kill without a kernel log" "$cgroup" none
 host=${prefix}host inside=${prefix}inside
 ip netns add "$host" && ip netns add "$inside" || skip "cannot: no network namespaces"
 at_exit 'ip netns del "$host" 2>/dev/null; ip netns del "$inside" 2>/dev/null'
+# IPv6 says things of its own accord, also between the two looks below.
+for name in "$host" "$inside"; do
+	ip netns exec "$name" sh -c '[ ! -d /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6'
+done
 ip -n "$host" link add veth0 type veth peer name eth0 netns "$inside" || skip "cannot: no veth"
 ip -n "$host" addr add 192.0.2.1/30 dev veth0
 ip -n "$host" link set veth0 up

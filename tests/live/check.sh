@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The doctor on real instances: what can be provoked on this machine without harming it.
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 

@@ -3,6 +3,7 @@
 # Manners of loadcelld: second starts, signals, --once, sd_notify, a quiet log, a full disk,
 # damaged files, garbage on the control socket, few descriptors.
 # timeout: 300
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 command -v rrdtool >/dev/null || skip "rrdtool is not installed: run make deps"

@@ -3,6 +3,7 @@
 # Discovery with real LXC instances: names, lxcpaths, cgroup layouts, killed and stopped monitors,
 # forged sockets. tests/live/discover.c runs it alone and prints its events.
 # timeout: 300
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 command -v setpriv >/dev/null || skip "setpriv is not installed: run make deps"

@@ -3,6 +3,7 @@
 # Instances that are not LXC's, found by a configured pattern: from a process in a cgroup to its end.
 # And what is told of a real LXC instance: its facts while it runs, then its archive.
 # timeout: 300
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 for p in ip gzip rrdtool; do command -v $p >/dev/null || skip "$p is not installed: run make deps"; done
@@ -153,5 +154,5 @@ wait_for $((10 + slack)) 'ls "$data_dir"/rrd/"$name".*.rrd >/dev/null 2>&1' || f
 ! ls "$data_dir"/archive/"$name".*.rrd.gz 2>/dev/null || fail "both are there"
 [ "$(rows "$work/before.rrd")" = "$(rows "$data_dir"/rrd/"$name".*.rrd)" ] || fail "another history"
 rows "$work/before.rrd" | grep -q '^[0-9]*: .*[0-9]e' || { rows "$work/before.rrd" | cut -c1-200; fail "no history at all"; }
-! ls "$data_dir"/rrd "$data_dir"/archive | grep -E 'damaged|\.new' || fail "damaged files"
+! ls "$data_dir"/rrd "$data_dir"/archive | grep -E "damaged|^$name\..*\.new" || fail "damaged files"
 echo "found by pattern; facts; archived and back"

@@ -3,6 +3,7 @@
 # Runs of real instances without hooks: how each ended, that it stands in the ledger once, over kills
 # of the ledger and of the collector. CPU time is compared with the kernel's own counter.
 # timeout: 180
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 cpu=$(cgroup_mount cpuacct)

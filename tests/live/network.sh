@@ -3,6 +3,7 @@
 # The network totals of a run are what the wire saw: a macvlan and a veth instance send and receive,
 # end, and the ledger's figures equal the counters of the other end of the wire, to the byte, though
 # the last sample is older.
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 hooks=$work/lxc.conf

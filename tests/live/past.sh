@@ -3,6 +3,7 @@
 # What was: `list --at`, `top --at` on a real terminal (tmux's) and `graph`, of an instance that runs
 # and of one that has ended, out of the ring and, without that, out of the RRDs.
 # timeout: 240
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 command -v tmux >/dev/null || skip "tmux is not installed: run make deps"

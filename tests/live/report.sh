@@ -3,6 +3,7 @@
 # `loadcell report` of two running instances and one that has ended, against what rrdtool and the
 # kernel say.
 # timeout: 120
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 command -v rrdtool >/dev/null || skip "rrdtool is not installed: run make deps"

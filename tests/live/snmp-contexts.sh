@@ -3,6 +3,7 @@
 # One SNMP context per instance, through a real snmpd: standard MIBs tell the instance's numbers, as
 # its cgroup and LXC do, and nothing of the host; contexts come and go with instances; 500 of them.
 # timeout: 300
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 for program in setpriv nsenter; do

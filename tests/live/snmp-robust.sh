@@ -6,6 +6,7 @@
 # descriptor is lost, and a collector beside it misses no cycle.
 # RESTARTS (4), KILLS (3), HANG (6): how many, and seconds. INSTANCES (2000).
 # timeout: 280
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 command -v setpriv >/dev/null || skip "setpriv is not installed: run make deps"

@@ -5,6 +5,7 @@
 # started again; one when the data gets stale and one when it is fresh again; and what was too much
 # while snmpd was away as a number. INSTANCES (6): how many.
 # timeout: 280
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 command -v snmptrapd >/dev/null || skip "snmptrapd is not installed: run make deps"

@@ -4,6 +4,7 @@
 # snapshot, walks of all kinds agree, and snmpd that is restarted, killed or hangs is answered
 # again. The subagent runs as nobody, in the group that may read the collector's files. SNMP_RESTARTS (3): how often of each.
 # timeout: 240
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 command -v setpriv >/dev/null || skip "setpriv is not installed: run make deps"
@@ -77,7 +78,8 @@ def text($table; $arc_of; $index): select(. != null and . != "") | "\($arc).\($t
 	(.name | text("3.1"; 3002; $i)), (.handle | text("3.1"; 3003; $i)), (.context | text("3.1"; 3004; $i)),
 	(.hostname | text("3.1"; 3005; $i)), (.groups | join(",") | text("3.1"; 3006; $i)),
 	(.lxcpath | text("3.1"; 3007; $i)), (.kind | text("3.1"; 3008; $i)), (.state | text("3.1"; 3009; $i)),
-	(.run | text("3.1"; 3010; $i)), "\($arc).3.1.3012.\($i) \(.network_shared | truth)",
+	(.run | text("3.1"; 3010; $i)), (.zabbix_name | text("3.1"; 3013; $i)),
+	"\($arc).3.1.3012.\($i) \(.network_shared | truth)",
 	(.interfaces | to_entries[] | "\($i).\(.key + 1)" as $n | .value |
 		cells("interface"; "4.1"; $n), (.name | text("4.1"; 3002; $n))))
 ' "$work/list.json" >"$work/wanted" || fail "jq"

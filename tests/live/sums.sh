@@ -4,6 +4,7 @@
 # equals what the kernel charged to the cgroup around all its lives. Lives of all kinds: sampled
 # often and never, rebooted, with the collector killed in the middle and away, with its files left.
 # timeout: 180
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 mount=$(cgroup_mount cpuacct)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # `loadcell top` on a real terminal (tmux's), fed with snapshots that test_top writes.
 # timeout: 120
+# beside others
 . "$(dirname "$0")/../lib.sh"
 command -v tmux >/dev/null || skip "tmux is not installed: run make deps"
 writer=$B/tests/test_top

@@ -3,6 +3,7 @@
 # Disk figures of real instances by the real loadcelld-walk, compared with du(1) and df(1):
 # directories, a loop-mounted root, an overlay, bind mounts, and FUSE file systems that hang.
 # timeout: 200
+# beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
 [ -x "$B/tests/test_walk" ] || skip "tests/test_walk is not built"

@@ -11,6 +11,7 @@ import re
 import sys
 
 SLACK = 0.02  # of the value: Zabbix's clock has whole seconds, and SNMP units of KiB, 1/1000 core
+BEFORE = 5  # seconds: a rate is about the time before its clock
 PERCENT = re.compile("pressure")
 
 
@@ -34,7 +35,7 @@ def main():
             v = metrics.get(name) if metrics else None
             if isinstance(v, (int, float)):
                 points.append((s["time"], v))
-        if len(points) < 3 or not samples[0]["time"] <= float(clock) <= samples[-1]["time"]:
+        if len(points) < 3 or not samples[0]["time"] + BEFORE <= float(clock) <= samples[-1]["time"]:
             continue
         value = float(value)
         gauges = [v for _, v in points]

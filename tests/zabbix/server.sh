@@ -164,8 +164,10 @@ zabbix_start()
 
 zabbix_agent_start()
 {
+	# Its user is this system's, with another number than the tree's.
+	mkdir "$work/agent" && chown zabbix: "$work/agent"
 	printf '%s\n' "ListenIP=127.0.0.1" "ListenPort=$agent_port" "Server=127.0.0.1" "ServerActive=127.0.0.1:$zabbix_port" \
-		"LogType=console" "PidFile=$work/zabbix/agent.pid" "Timeout=10" "StartAgents=2" "RefreshActiveChecks=60" "$@" >"$work/agent.conf"
+		"LogType=console" "PidFile=$work/agent/agent.pid" "Timeout=10" "StartAgents=2" "RefreshActiveChecks=60" "$@" >"$work/agent.conf"
 	(
 		exec </dev/null >>"$work/agent.log" 2>&1 8>&- 9>&-
 		PATH=$B/bin:$PATH LOADCELL_CONFIG=$conf exec setsid setpriv --reuid=zabbix --regid=zabbix \

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../lib/config.h"
+#include "../lib/when.h"
+#include "internal.h"
+
+/*
+ * `loadcell fit`: how many more of an instance a host takes, by what its instances have used
+ * together (stat-room.c), or which of several hosts has most room for one.
+ */
+
+#define MOST 10000
+
+struct want {
+	double amount[REPORT_RESOURCES]; /* NAN: not asked for, or as `like` */
+	char *like;
+};
+
+struct answer {
+	const char *host;
+	long fits; /* the least of all resources */
+	enum report_resource stops;
+	double fullest; /* share of its capacity, with one more (or what --count says), of any */
+	bool known;
+	struct line {
+		bool asked, known;
+		long fits;
+		double capacity, one; /* one: NAN: a series */
+		struct stat_room now, with;
+	} line[REPORT_RESOURCES];
+};
+
+struct fit_call {
+	struct cli *cli;
+	const char *count_text, *probability, *from, *to, *remove;
+	bool json, from_json;
+	struct report_ask ask;
+	struct want want;
+	double sure;
+	long count; /* 0: as many as fit */
+	struct error err;
+	struct json_out out;
+	/* of several hosts */
+	char *best;
+	struct answer best_answer;
+	bool any;
+};
+
+/* --- what is wanted --------------------------------------------------------------------------- */
+
+static int take_amount(struct want *w, const char *key, const char *value)
+{
+	uint64_t bytes;
+	char *end;
+
+	if (!strcmp(key, "like")) {
+		free(w->like);
+		w->like = strdup(value);
+		return w->like ? 0 : -ENOMEM;
+	}
+	for (size_t k = 0; k < REPORT_RESOURCES; k++) {
+		if (strcmp(key, report_resource[k].name) != 0)
+			continue;
+		if (k == REPORT_MEMORY || k == REPORT_DISK) {
+			if (parse_size(value, &bytes) < 0)
+				return -EINVAL;
+			w->amount[k] = (double)bytes;
+			return 0;
+		}
+		w->amount[k] = strtod(value, &end);
+		return end != value && !*end && w->amount[k] > 0 && w->amount[k] < 1e9 ? 0
+										       : -EINVAL;
+	}
+	return -EINVAL;
+}
+
+static int take_want(struct fit_call *f, const char *text)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	char *rest = NULL;
+
+	for (size_t k = 0; k < REPORT_RESOURCES; k++)
+		f->want.amount[k] = (double)NAN;
+	for (char *part = copy ? strtok_r(copy, ",", &rest) : NULL; part;
+		part = strtok_r(NULL, ",", &rest)) {
+		char *value = strchr(part, '=');
+
+		if (value)
+			*value++ = '\0';
+		if (!value || !*value || take_amount(&f->want, part, value) < 0)
+			return cli_usage(f->cli,
+				"'%s%s%s' is none of memory=2G, cpu=1.5, pids=500, disk=20G, "
+				"like=NAME",
+				part, value ? "=" : "", value ? value : "");
+	}
+	return copy && *text ? -1 : cli_usage(f->cli, "nothing is asked for");
+}
+
+static const struct report_row *find_row(const struct report *r, const char *name)
+{
+	for (size_t i = 0; i < r->rows; i++)
+		if (!strcmp(r->row[i].name, name))
+			return &r->row[i];
+	return NULL;
+}
+
+/* --- one host --------------------------------------------------------------------------------- */
+
+static double capacity_of(const struct report *r, enum report_resource k)
+{
+	static const enum field fields[] = {
+		[REPORT_CPU] = FIELD_HOST_CPUS,
+		[REPORT_MEMORY] = FIELD_HOST_MEMORY,
+		[REPORT_PIDS] = FIELD_HOST_TASKS_LIMIT,
+	};
+
+	return k < ARRAY_SIZE(fields) ? r->host.value[fields[k]] : (double)NAN;
+}
+
+/* All that is used on the host: by its instances, but for one that is to go, and beside them. */
+static double *used_of(
+	const struct report *r, enum report_resource k, const struct report_row *gone)
+{
+	double *used = series_new(r->n);
+
+	for (size_t i = 0; used && r->host.series[k] && i < r->n; i++) {
+		used[i] = r->host.series[k][i];
+		if (r->other[k])
+			used[i] += r->other[k][i];
+		if (gone && gone->series[k] && !isnan(gone->series[k][i]))
+			used[i] -= gone->series[k][i];
+	}
+	return used;
+}
+
+static int ask_resource(const struct fit_call *f, const struct report *r, enum report_resource k,
+	const struct report_row *like, const struct report_row *gone, struct line *ret)
+{
+	_cleanup_free_ double *used = NULL;
+	struct stat_load load = {.n = r->n,
+		.step_s = r->step_s,
+		.fixed = f->want.amount[k],
+		.capacity = capacity_of(r, k)};
+	int result;
+
+	*ret = (struct line){.capacity = load.capacity, .one = load.fixed};
+	if (isnan(load.fixed) && like)
+		load.one = like->series[k];
+	ret->asked = !isnan(load.fixed) || load.one;
+	if (!ret->asked || isnan(load.capacity))
+		return 0;
+	load.used = used = used_of(r, k, gone);
+	if (!used)
+		return -ENOMEM;
+	ret->fits = stat_fits(&load, f->sure, MOST);
+	if (ret->fits == -ENOMEM)
+		return -ENOMEM;
+	if (ret->fits < 0)
+		return 0; /* not enough data */
+	ret->known = true;
+	result = stat_room(&load, 0, &ret->now);
+	return result < 0 ? result
+			  : stat_room(&load, f->count ? f->count : MAX(ret->fits, 1), &ret->with);
+}
+
+/* Disks have no joint history: what is free on the roomiest file system that holds instances. */
+static void ask_disk(const struct fit_call *f, struct line *ret)
+{
+	_cleanup_(view_close) struct view v = {0};
+	struct error err;
+	double most = 0, size = 0;
+
+	*ret = (struct line){
+		.asked = !isnan(f->want.amount[REPORT_DISK]), .one = f->want.amount[REPORT_DISK]};
+	if (!ret->asked || f->from_json || view_load(f->cli->config, &v, &err) < 0 || !v.snapshot)
+		return;
+	for (size_t row = 0; row < v.info->rows[SCOPE_FILESYSTEM]; row++) {
+		struct value free = snapshot_value(
+			v.snapshot, SCOPE_FILESYSTEM, row, METRIC_FILESYSTEM_AVAILABLE);
+		struct value all =
+			snapshot_value(v.snapshot, SCOPE_FILESYSTEM, row, METRIC_FILESYSTEM_SIZE);
+
+		if (value_is_number(free) && value_is_number(all) && (double)free.number > most) {
+			most = (double)free.number;
+			size = (double)all.number;
+		}
+	}
+	ret->known = size > 0;
+	ret->capacity = size;
+	ret->fits = (long)fmin(floor(most / ret->one), MOST);
+	ret->now.peak = size - most;
+	ret->with.peak = size - most + (double)MAX(f->count ? f->count : ret->fits, 1) * ret->one;
+	ret->now.sure = ret->now.sure_least = (double)NAN;
+	ret->with.sure = ret->with.sure_least = (double)NAN;
+}
+
+static int ask_host(struct fit_call *f, const struct report *r, struct answer *a)
+{
+	const struct report_row *like = f->want.like ? find_row(r, f->want.like) : NULL;
+	const struct report_row *gone = f->remove ? find_row(r, f->remove) : NULL;
+	int result = 0;
+
+	*a = (struct answer){.host = r->host.name, .fits = MOST, .known = true};
+	for (size_t k = 0; k < REPORT_RESOURCES && result == 0; k++) {
+		struct line *l = &a->line[k];
+
+		if (k == REPORT_DISK)
+			ask_disk(f, l);
+		else
+			result = ask_resource(f, r, k, like, gone, l);
+		if (!l->asked || (k == REPORT_DISK && f->from_json))
+			continue;
+		a->known &= l->known || (isnan(l->capacity) && isnan(f->want.amount[k]));
+		if (l->known && l->fits < a->fits) {
+			a->fits = l->fits;
+			a->stops = k;
+		}
+		if (l->known)
+			a->fullest = fmax(a->fullest, l->with.peak / l->capacity);
+	}
+	return result;
+}
+
+/* --- what is said ----------------------------------------------------------------------------- */
+
+static struct cell amount_cell(enum report_resource k, double v)
+{
+	struct cell c = {"-"};
+
+	if (isnan(v) || v < 0)
+		return c;
+	return k == REPORT_CPU    ? cell_cores((uint64_t)llround(v * 1e9))
+	       : k == REPORT_PIDS ? cell_count((uint64_t)llround(v))
+				  : cell_bytes((uint64_t)llround(v));
+}
+
+static struct cell share_cell(double v)
+{
+	struct cell c = {"-"};
+
+	return isnan(v) ? c : cell_percent((uint64_t)llround(fmax(0, v) * 1e9));
+}
+
+static void put_lines(const struct fit_call *f, const struct report *r, const struct answer *a)
+{
+	FILE *out = f->cli->out;
+	unsigned int days = 0;
+
+	fprintf(out, "%-8s %8s %8s %8s %6s %10s %7s %9s\n", "RESOURCE", "HAS", "PEAK", "ONE MORE",
+		"FIT", "PEAK THEN", "SURE", "AT LEAST");
+	for (size_t k = 0; k < REPORT_RESOURCES; k++) {
+		const struct line *l = &a->line[k];
+
+		if (!l->asked)
+			continue;
+		fprintf(out, "%-8s %8s ", report_resource[k].name,
+			amount_cell(k, l->capacity).text);
+		if (!l->known) {
+			fputs(isnan(l->capacity) ? "the host's own is not known\n"
+						 : "not enough data\n",
+				out);
+			continue;
+		}
+		fprintf(out, "%8s %8s %6ld %10s %7s %9s\n", amount_cell(k, l->now.peak).text,
+			isnan(l->one) ? f->want.like : amount_cell(k, l->one).text, l->fits,
+			amount_cell(k, l->with.peak).text, share_cell(l->with.sure).text,
+			share_cell(l->with.sure_least).text);
+		days = MAX(days, l->now.days);
+	}
+	fprintf(out,
+		"\nPeaks of %u days, of averages of %s, at the present level; SURE: the share of "
+		"days\n"
+		"on which that holds, AT LEAST with 95 %% confidence. Disk: as it is now.\n",
+		days, cell_duration(r->step_s * NSEC_PER_SEC).text);
+}
+
+static void put_sentence(const struct fit_call *f, const struct answer *a)
+{
+	FILE *out = f->cli->out;
+
+	if (!a->known)
+		fprintf(out,
+			"%s: not known (%d days with values of all that is asked for are needed)\n",
+			a->host, STAT_DAYS_MIN);
+	else if (f->count)
+		fprintf(out, "%s: %ld more %s%s%s\n", a->host, f->count,
+			a->fits >= f->count ? "fit" : "do not fit: ",
+			a->fits >= f->count ? "" : report_resource[a->stops].name,
+			a->fits >= f->count ? "" : " stops it");
+	else
+		fprintf(out, "%s: %ld more fit; %s stops it\n", a->host, a->fits,
+			report_resource[a->stops].name);
+}
+
+static void put_json(struct fit_call *f, const struct report *r, const struct answer *a)
+{
+	struct json_out *j = &f->out;
+
+	json_begin(j, NULL, '{');
+	json_text(j, "host", a->host);
+	json_bool(j, "known", a->known);
+	json_number(j, "fits", a->known ? (uint64_t)a->fits : 0);
+	json_text(j, "stops", a->known ? report_resource[a->stops].name : NULL);
+	json_figure(j, "probability", f->sure);
+	json_number(j, "step_seconds", r->step_s);
+	json_begin(j, "resources", '{');
+	for (size_t k = 0; k < REPORT_RESOURCES; k++) {
+		const struct line *l = &a->line[k];
+
+		if (!l->asked)
+			continue;
+		json_begin(j, report_resource[k].name, '{');
+		json_figure(j, "capacity", l->capacity);
+		json_bool(j, "known", l->known);
+		if (l->known) {
+			json_number(j, "fits", (uint64_t)l->fits);
+			json_number(j, "days", l->now.days);
+			json_figure(j, "peak", l->now.peak);
+			json_figure(j, "peak_then", l->with.peak);
+			json_figure(j, "sure", l->with.sure);
+			json_figure(j, "sure_at_least", l->with.sure_least);
+		}
+		json_end(j, '}');
+	}
+	json_end(j, '}');
+	json_end(j, '}');
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static int missing(struct fit_call *f, const struct report *r)
+{
+	const char *names[] = {f->want.like, f->remove};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names) && !f->from_json; i++)
+		if (names[i] && !find_row(r, names[i]))
+			return cli_fail(f->cli, CLI_NO_INSTANCE,
+				"nothing of '%s' is known in that time", names[i]);
+	return CLI_DONE;
+}
+
+static int this_host(struct fit_call *f)
+{
+	_cleanup_(report_free) struct report r = {0};
+	struct answer a;
+	int result;
+
+	if (report_read(f->cli, &f->ask, &r, &f->err) < 0)
+		return cli_fail(f->cli, CLI_FAILED, "%s", f->err.text);
+	result = missing(f, &r);
+	if (result != CLI_DONE)
+		return result;
+	if (ask_host(f, &r, &a) < 0)
+		return cli_fail(f->cli, CLI_FAILED, "out of memory");
+	if (f->json) {
+		put_json(f, &r, &a);
+		fputc('\n', f->cli->out);
+	} else {
+		put_sentence(f, &a);
+		fputc('\n', f->cli->out);
+		put_lines(f, &r, &a);
+	}
+	return !a.known ? CLI_STALE : f->count && a.fits < f->count ? CLI_FAILED : CLI_DONE;
+}
+
+static int take_host(void *data, const char *file, const json_t *document)
+{
+	struct fit_call *f = data;
+	_cleanup_(report_free) struct report r = {0};
+	struct answer a;
+	int result = report_parse(document, file, &f->ask, &r, &f->err);
+
+	if (result == 0)
+		result = ask_host(f, &r, &a);
+	if (result < 0)
+		return result;
+	if (f->json) {
+		json_line(&f->out);
+		put_json(f, &r, &a);
+	} else if (!a.known)
+		fprintf(f->cli->out, "%-30.30s not enough data\n", a.host);
+	else
+		fprintf(f->cli->out, "%-30.30s %6ld  %-8s %8s\n", a.host, a.fits,
+			report_resource[a.stops].name, share_cell(a.fullest).text);
+	/* The roomiest that takes it: the one that is least full then. */
+	if (a.known && a.fits >= MAX(f->count, 1) &&
+		(!f->best || a.fullest < f->best_answer.fullest)) {
+		free(f->best);
+		f->best = strdup(a.host);
+		f->best_answer = a;
+	}
+	return 0;
+}
+
+static int these_hosts(struct fit_call *f, char *const *files, size_t n)
+{
+	f->count = MAX(f->count, 1);
+	if (f->json) {
+		json_begin(&f->out, NULL, '{');
+		json_begin(&f->out, "hosts", '[');
+	} else
+		fprintf(f->cli->out, "%-30s %6s  %-8s %8s\n", "HOST", "FIT", "STOPS", "FULLEST");
+	if (report_each_export(files, n, take_host, f, &f->err) < 0)
+		return cli_fail(f->cli, CLI_FAILED, "%s", f->err.text);
+	if (f->json) {
+		json_end(&f->out, ']');
+		json_text(&f->out, "best", f->best);
+		json_end(&f->out, '}');
+		fputc('\n', f->cli->out);
+	} else if (f->best)
+		fprintf(f->cli->out,
+			"\n%s: with %ld more its fullest resource peaks at %s of what it has.\n",
+			f->best, f->count, share_cell(f->best_answer.fullest).text);
+	else
+		fprintf(f->cli->out, "\nNo host takes %ld more.\n", f->count);
+	return f->best ? CLI_DONE : CLI_FAILED;
+}
+
+static int take_options(struct fit_call *f)
+{
+	uint64_t now = now_ns(CLOCK_REALTIME), from, to, sure;
+	char *end;
+
+	if (f->count_text) {
+		f->count = strtol(f->count_text, &end, 10);
+		if (*end || f->count < 1 || f->count > MOST)
+			return cli_usage(
+				f->cli, "--count takes 1 to %d, not '%s'", MOST, f->count_text);
+	}
+	if (parse_percent(f->probability, &sure) < 0 || sure < NSEC_PER_SEC / 2 ||
+		sure > NSEC_PER_SEC)
+		return cli_usage(f->cli, "--sure is 50%% to 100%%, not '%s'", f->probability);
+	f->sure = (double)sure / 1e9;
+	if (when_parse(f->from, now, &from) < 0 || when_parse(f->to, now, &to) < 0 || from >= to)
+		return cli_usage(f->cli, "'%s' to '%s' is no time", f->from, f->to);
+	f->ask.from_s = from / NSEC_PER_SEC;
+	f->ask.to_s = MIN(to, now) / NSEC_PER_SEC;
+	return -1;
+}
+
+int fit_main(struct cli *cli, int argc, char **argv)
+{
+	struct fit_call f = {.cli = cli,
+		.from = "-60d",
+		.to = "now",
+		.probability = "95%",
+		.ask = {.permille = 990, .margin = 0.2, .keep_series = true},
+		.out = {.out = cli->out}};
+	const struct cli_option options[] = {
+		{"count", 'n', "N", &f.count_text, "whether so many fit: exit status 0 or 1"},
+		{"sure", 'p', "P%", &f.probability, "of days on which it must hold: 95%"},
+		{"remove", 0, "NAME", &f.remove, "as if that instance were gone"},
+		{"from", 's', "WHEN", &f.from, "-60d (the default), 2026-01-01, ..."},
+		{"to", 'e', "WHEN", &f.to, "now (the default), ..."},
+		{"from-json", 0, NULL, &f.from_json, "on which of these hosts: files follow"},
+		{"json", 'j', NULL, &f.json, "for programs"},
+	};
+	int result = cli_options(cli, argc, argv, options, ARRAY_SIZE(options));
+
+	if (result < 0)
+		result = take_options(&f);
+	if (result < 0 && optind >= argc)
+		result = cli_usage(cli, "what is to fit? such as memory=2G,cpu=1.5");
+	if (result < 0 && argc - optind > 1 && !f.from_json)
+		result = cli_usage(cli, "one thing at a time, not '%s'", argv[optind + 1]);
+	if (result < 0 && argc - optind < 2 && f.from_json)
+		result = cli_usage(cli, "--from-json needs files");
+	if (result < 0)
+		result = take_want(&f, argv[optind]);
+	if (result < 0)
+		result = f.from_json
+				 ? these_hosts(&f, argv + optind + 1, (size_t)(argc - optind - 1))
+				 : this_host(&f);
+	free(f.want.like);
+	free(f.best);
+	return result;
+}

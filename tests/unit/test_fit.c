@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../cli/cli.h"
+#include "../../lib/util.h"
+
+/*
+ * `loadcell fit` on exports of hosts whose loads are so plain that what fits is worked out by hand:
+ * 64 cores, 64 GiB; `steady` uses 2 cores and 4 GiB all the time, `even` 10 cores in even hours and
+ * `odd` in odd ones, and 4 GiB each.
+ */
+#define GIB UINT64_C(1073741824)
+
+static char dir[64];
+
+static void put_row(FILE *f, const char *name, size_t hours, double even, double odd)
+{
+	fprintf(f,
+		"{\"name\":\"%s\",\"groups\":[],\"running\":true,\"figures\":{},\"series\":{"
+		"\"cpu\":[",
+		name);
+	for (size_t i = 0; i < hours; i++)
+		fprintf(f, "%s%g", i ? "," : "", i % 2 ? odd : even);
+	fputs("],\"memory\":[", f);
+	for (size_t i = 0; i < hours; i++)
+		fprintf(f, "%s%ju", i ? "," : "", (uintmax_t)(4 * GIB));
+	fputs("]}}", f);
+}
+
+static void make_host(const char *name, size_t hours, unsigned int cpus)
+{
+	_cleanup_free_ char *path = format_string("%s/%s.json", dir, name);
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	fprintf(f,
+		"{\"format\":\"loadcell-report\",\"schema\":1,\"from\":1793127600,\"to\":%zu,"
+		"\"start\":1793127600,\"step_seconds\":3600,\"points\":%zu,"
+		"\"peak_step_seconds\":3600,\"by\":\"instance\",\"host\":{\"name\":\"%s\","
+		"\"figures\":{\"host_cpus\":%u,\"host_memory_bytes\":%ju}},\"rows\":[",
+		1793127600 + hours * 3600, hours, name, cpus, (uintmax_t)(64 * GIB));
+	put_row(f, "steady", hours, 2, 2);
+	fputc(',', f);
+	put_row(f, "even", hours, 10, 0);
+	fputc(',', f);
+	put_row(f, "odd", hours, 0, 10);
+	fputs("]}\n", f);
+	assert_int_equal(fclose(f), 0);
+}
+
+static char *fit(int want, const char *const *more)
+{
+	char *argv[24] = {
+		(char[]){"loadcell"}, (char[]){"-c"}, (char[]){"/dev/null"}, (char[]){"fit"}};
+	char *text = NULL;
+	int argc = 4, got;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	for (; *more; more++)
+		argv[argc++] = (char *)(uintptr_t)*more;
+	argv[argc] = NULL;
+	got = cli_main(argc, argv, out, out);
+	fclose(out);
+	if (got != want)
+		fail_msg("exit %d: %s", got, text);
+	return text;
+}
+#define FIT(want, ...) fit(want, (const char *const[]){__VA_ARGS__, NULL})
+
+/* The line of a host: what fits, what stops it. */
+static void assert_fits(const char *text, const char *host, long fits, const char *stops)
+{
+	const char *line = strstr(text, host);
+	char got_stops[16] = "";
+	long got = -1;
+
+	assert_non_null(line);
+	assert_int_equal(sscanf(line + strlen(host), "%ld %15s", &got, got_stops), 2);
+	assert_int_equal(got, fits);
+	assert_string_equal(got_stops, stops);
+}
+
+static void test_numbers(void **state)
+{
+	_cleanup_free_ char *file = format_string("%s/big.json", dir);
+	/* 12 cores are used at any time: 52 / 1.5; 12 GiB are: 52 / 2. */
+	_cleanup_free_ char *cpu = FIT(CLI_DONE, "cpu=1.5", "--from-json", file);
+	_cleanup_free_ char *both = FIT(CLI_DONE, "cpu=1.5,memory=2G", "--from-json", file);
+	/* What fills it to the last byte fits. */
+	_cleanup_free_ char *exact = FIT(CLI_DONE, "memory=52G", "--from-json", file);
+	_cleanup_free_ char *over = FIT(CLI_FAILED, "memory=53G", "--from-json", file);
+
+	assert_fits(cpu, "big", 34, "cpu");
+	assert_fits(both, "big", 26, "memory");
+	assert_fits(exact, "big", 1, "memory");
+	assert_fits(over, "big", 0, "memory");
+}
+
+/* More of what works in even hours: 12 + 10 n at worst. With `odd` alone there, 2 + 10 n. */
+static void test_like(void **state)
+{
+	_cleanup_free_ char *file = format_string("%s/big.json", dir);
+	_cleanup_free_ char *like = FIT(CLI_DONE, "like=even", "--from-json", file);
+	_cleanup_free_ char *gone =
+		FIT(CLI_DONE, "like=even", "--remove", "even", "--from-json", file);
+	_cleanup_free_ char *more = FIT(CLI_DONE, "like=even,cpu=20", "--from-json", file);
+
+	assert_fits(like, "big", 5, "cpu");
+	assert_fits(gone, "big", 6, "cpu");
+	assert_fits(more, "big", 2, "cpu");
+}
+
+static void test_hosts(void **state)
+{
+	_cleanup_free_ char *big = format_string("%s/big.json", dir);
+	_cleanup_free_ char *small = format_string("%s/small.json", dir);
+	_cleanup_free_ char *young = format_string("%s/young.json", dir);
+	_cleanup_free_ char *text = FIT(CLI_DONE, "cpu=2", "--from-json", small, big, young);
+	_cleanup_free_ char *json =
+		FIT(CLI_DONE, "cpu=2", "--json", "--count", "3", "--from-json", small, big);
+
+	assert_fits(text, "big", 26, "cpu");
+	assert_fits(text, "small", 2, "cpu");
+	assert_non_null(strstr(text, "young                          not enough data"));
+	assert_non_null(strstr(text, "\nbig: with 1 more "));
+	assert_non_null(strstr(json, "\"best\":\"big\""));
+}
+
+static void test_usage(void **state)
+{
+	char *all[] = {
+		FIT(CLI_USAGE, "memory"),
+		FIT(CLI_USAGE, "memory=much"),
+		FIT(CLI_USAGE, "cpu=-1"),
+		FIT(CLI_USAGE, "colour=red"),
+		FIT(CLI_USAGE, ""),
+		FIT(CLI_USAGE, "cpu=1", "--count", "0"),
+		FIT(CLI_USAGE, "cpu=1", "--sure", "20%"),
+		FIT(CLI_USAGE, "cpu=1", "--from-json"),
+		FIT(CLI_USAGE, "cpu=1", "memory=1G"),
+		FIT(CLI_USAGE, "--json"),
+		FIT(CLI_FAILED, "cpu=1", "--from-json", "/etc/hostname"),
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		free(all[i]);
+}
+
+static int setup(void **state)
+{
+	snprintf(dir, sizeof(dir), "/tmp/loadcell-test-fit.XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	make_host("big", 20 * 24, 64);
+	make_host("small", 20 * 24, 17);
+	make_host("young", 10 * 24, 64);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const names[] = {"big", "small", "young"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_free_ char *path = format_string("%s/%s.json", dir, names[i]);
+
+		unlink(path);
+	}
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_like),
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_usage),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
