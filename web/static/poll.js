@@ -6,6 +6,7 @@ export class Poll {
 	#etag = null;
 	#timer = null;
 	#stopped = true;
+	#turn = 0;
 	#request = null;
 
 	// changed(answer) with new data; state({ ok, since, reason }) after every request: since is
@@ -27,10 +28,19 @@ export class Poll {
 		this.#request?.abort('stopped');
 	}
 
+	// Asks for something else from now on.
+	ask(url) {
+		this.stop();
+		this.url = url;
+		this.#etag = null;
+		this.start();
+	}
+
 	// The next request starts when this one is done: a slow server is not asked faster.
 	async #round() {
+		const turn = ++this.#turn;
 		await this.once();
-		if (!this.#stopped)
+		if (!this.#stopped && turn === this.#turn)
 			this.#timer = setTimeout(() => this.#round(), this.every);
 	}
 

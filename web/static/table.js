@@ -11,14 +11,17 @@ export function element(tag, attributes = {}, ...children) {
 	return e;
 }
 
+// So many new rows before the page is drawn.
+const AT_ONCE = 150;
+
 export class Table {
 	#rows = new Map();
 
-	// columns: [{ id, title, text(item), node(item)?, descending? }]; node, where there is one,
-	// makes what stands in the cell, again only when the text has changed.
-	constructor(table, { caption, columns, sort, sorted }) {
+	// columns: [{ id, title, text(item), update(cell, item)?, descending?, number? }]; update, where
+	// there is one, fills the cell, again only when the text has changed.
+	constructor(table, { caption, columns, sort, descending = false, sorted }) {
 		this.columns = columns;
-		this.sort = { id: sort, descending: false };
+		this.sort = { id: sort, descending };
 		this.buttons = columns.map((c) => {
 			const button = element('button', { type: 'button' }, c.title);
 			button.addEventListener('click', () => {
@@ -29,7 +32,8 @@ export class Table {
 			});
 			return button;
 		});
-		this.heads = this.buttons.map((b) => element('th', { scope: 'col' }, b));
+		this.heads = this.buttons.map((b, i) => element('th', columns[i].number ?
+			{ scope: 'col', class: 'number' } : { scope: 'col' }, b));
 		this.body = element('tbody');
 		table.replaceChildren(element('caption', {}, caption),
 			element('thead', {}, element('tr', {}, ...this.heads)), this.body);
@@ -45,13 +49,20 @@ export class Table {
 		});
 	}
 
-	// Shows these items, in this order; nothing that is the same is touched.
+	// Shows these items, in this order; nothing that is the same is touched. The first time, the
+	// rows that are in view come at once and the others when there is time.
 	show(items, keyOf) {
+		clearTimeout(this.rest);
 		const kept = new Map();
-		let next = this.body.firstElementChild;
+		let next = this.body.firstElementChild, made = 0;
 		for (const item of items) {
 			const key = keyOf(item);
-			const row = this.#rows.get(key) ?? this.#make();
+			let row = this.#rows.get(key);
+			if (!row && ++made > AT_ONCE) {
+				this.rest = setTimeout(() => this.show(items, keyOf));
+				break;
+			}
+			row ??= this.#make();
 			kept.set(key, row);
 			this.#fill(row, item);
 			if (row.tr === next)
@@ -73,7 +84,8 @@ export class Table {
 	}
 
 	#make() {
-		const cells = this.columns.map((c, i) => element(i ? 'td' : 'th', i ? {} : { scope: 'row' }));
+		const cells = this.columns.map((c, i) => element(i ? 'td' : 'th',
+			i ? (c.number ? { class: 'number' } : {}) : { scope: 'row' }));
 		return { tr: element('tr', {}, ...cells), cells, texts: [] };
 	}
 
@@ -83,8 +95,10 @@ export class Table {
 			if (row.texts[i] === text)
 				return;
 			row.texts[i] = text;
-			// A link that stays the same element keeps the focus.
-			row.cells[i].replaceChildren(c.node ? c.node(item) : text);
+			if (c.update)
+				c.update(row.cells[i], item);
+			else
+				row.cells[i].textContent = text;
 		});
 	}
 }
