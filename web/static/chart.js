@@ -40,18 +40,15 @@ class Chart {
 		this.figure.hidden = shown.length === 0;
 		if (shown.length === 0)
 			return;
-		// The top of a stack is drawn first and what is below it over it; lines come last.
-		const stack = shown.map((_, k) => k).filter((k) => /area|stack/.test(shown[k].style));
-		const order = [...stack.reverse(), ...shown.map((_, k) => k).filter((k) => !stack.includes(k))];
 		Object.assign(this, { shown, values, times: rows.map((r) => r[0].getTime()) });
+		// dygraphs fills the first series last: the bottom of a stack is over what is on top of it.
 		const series = {};
 		for (const { label, style, colour: name } of shown) {
 			const filled = /area|stack|below/.test(style);
-			series[label] = { color: colour(name), fillGraph: filled, fillAlpha: 0.85,
+			series[label] = { color: colour(name), fillGraph: filled, fillAlpha: 1,
 				strokeWidth: filled ? 1 : 1.6, strokePattern: style === 'limit' ? [6, 4] : null };
 		}
-		const options = { file: rows.map((r) => [r[0], ...order.map((k) => r[k + 1])]), series,
-			labels: ['time', ...order.map((k) => shown[k].label)],
+		const options = { file: rows, series, labels: ['time', ...shown.map((l) => l.label)],
 			dateWindow: [from * 1000, to * 1000], valueRange: this.#range(rows),
 			gridLineColor: colour('grid'), axisLineColor: colour('grid') };
 		if (this.dygraph)
@@ -86,7 +83,8 @@ class Chart {
 		this.dygraph = new Dygraph(this.canvas, file, { ...rest,
 			height: 160, legend: 'never', interactionModel: model, highlightCircleSize: 3,
 			axes: { x: { axisLabelWidth: 70 },
-				y: { axisLabelWidth: 56, axisLabelFormatter: (v) => this.format(Math.abs(v)) } },
+				y: { axisLabelWidth: 56, axisLabelFormatter: (v) =>
+					(this.picture.unit === 'count' && !Number.isInteger(v) ? '' : this.format(Math.abs(v))) } },
 			labelsKMG2: /bytes/.test(this.picture.unit),
 			highlightCallback: (e, x, points, row) => this.page.point(row),
 			unhighlightCallback: () => this.page.point(null),

@@ -58,9 +58,10 @@ live(`/api/v1/instance/${encodeURIComponent(name)}`, 2000, (answer) => {
 	$('state').textContent = [i.state, i.hostname !== i.name && i.hostname, ...t.words]
 		.filter(Boolean).join(' · ');
 	facts($('now'), now(i));
+	const own = new Set(Object.values(i.cgroup ?? {}));
 	facts($('limits'), Object.entries(LIMITS).map(([id, [title, format]]) => {
 		const from = i.limits?.[id]?.cgroup;
-		return [title, format(i.metrics[id]) + (from && !from.endsWith(`.${i.name}`) ? ` (by ${from})` : '')];
+		return [title, format(i.metrics[id]) + (from && !own.has(from) ? ` (by ${from})` : '')];
 	}));
 	facts($('about'), about(i));
 });

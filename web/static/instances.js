@@ -5,7 +5,7 @@ import { $, ago, bar, instanceLink, live, when } from './page.js';
 import { matches, sorted } from './rows.js';
 import { summary } from './summary.js';
 import { Table, element } from './table.js';
-import { heldBack, trouble } from './trouble.js';
+import { level, trouble } from './trouble.js';
 
 const METRICS = ['cpu_used_cores', 'cpu_used_ratio', 'cpu_limit_cores', 'cpu_usage_seconds',
 	'cpu_throttled_seconds', 'memory_working_set_bytes', 'memory_limit_bytes', 'memory_used_ratio',
@@ -21,24 +21,21 @@ const io = (i) => sum(rate(i, 'io_read_bytes'), rate(i, 'io_write_bytes'));
 const net = (i) => sum(rate(i, 'network_receive_bytes'), rate(i, 'network_transmit_bytes'));
 const waits = (i) => ['cpu', 'memory', 'io'].map((k) => rate(i, `${k}_pressure_some_seconds`));
 const pressure = (i) => (waits(i).every((w) => w === null) ? null : Math.max(...waits(i)));
-const level = (s) => (s >= 0.95 ? 'bad' : s >= 0.8 ? 'warn' : '');
 
 // What a bar cannot show is said: how much of which limit.
 function used(cell, text, part, limit, past) {
 	if (!cell.value)
-		cell.replaceChildren(cell.value = element('div'), cell.limit = element('small', { class: 'quiet' }),
-			cell.line = document.createElementNS('http://www.w3.org/2000/svg', 'svg'));
+		cell.replaceChildren(cell.line = document.createElementNS('http://www.w3.org/2000/svg', 'svg'),
+			cell.value = element('div'), cell.limit = element('small', { class: 'quiet' }));
+	cell.line.setAttribute('class', 'spark');
 	bar(cell.value, part, text, level(part));
 	cell.limit.textContent = limit;
 	sparkline(cell.line, past);
 }
 
 function sparkline(svg, past) {
-	if (past.length < 3)
-		return;
 	if (!svg.firstChild) {
 		svg.setAttribute('viewBox', `0 0 ${POINTS - 1} 20`);
-		svg.setAttribute('class', 'spark');
 		svg.setAttribute('preserveAspectRatio', 'none');
 		svg.setAttribute('aria-hidden', 'true');
 		svg.append(document.createElementNS('http://www.w3.org/2000/svg', 'path'));
@@ -85,14 +82,12 @@ const COLUMNS = [
 		text: (i) => `${count(m(i).pids_current)} ${of(m(i).pids_limit, count)}` },
 	{ id: 'pressure', title: 'Waiting', value: pressure, descending: true, number: true,
 		text: (i) => `${percent(pressure(i))} ${['CPU', 'memory', 'I/O'][waits(i).indexOf(pressure(i) || NaN)] ?? ''}` },
-	{ id: 'held', title: 'Held back', value: heldBack, descending: true, number: true,
-		text: (i) => percent(heldBack(i)) },
 	{ id: 'io', title: 'Disk I/O', value: io, descending: true, number: true,
 		text: (i) => bytesRate(io(i)) },
 	{ id: 'network', title: 'Network', value: net, descending: true, number: true,
-		text: (i) => (i.network_shared ? "shared: the host's" : bytesRate(net(i))) },
+		text: (i) => (i.network_shared ? 'shared' : bytesRate(net(i))) },
 	{ id: 'disk', title: 'Disk', value: (i) => m(i).disk_used_bytes, descending: true, number: true,
-		text: (i) => `${bytes(m(i).disk_used_bytes)} ${of(m(i).disk_limit_bytes, bytes)}` },
+		text: (i) => `${bytes(m(i).disk_used_bytes)} ${m(i).disk_limit_bytes > 0 ? of(m(i).disk_limit_bytes, bytes) : ''}` },
 	{ id: 'oom', title: 'OOM kills', value: (i) => m(i).memory_oom_kills, descending: true, number: true,
 		text: (i) => count(m(i).memory_oom_kills) },
 	{ id: 'uptime', title: 'Up', value: (i) => m(i).uptime_seconds, descending: true, number: true,

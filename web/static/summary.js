@@ -3,6 +3,7 @@
 import { bytes, cores, count, percent, share } from './format.js';
 import { bar } from './page.js';
 import { element } from './table.js';
+import { level } from './trouble.js';
 
 const cards = new Map();
 
@@ -18,7 +19,6 @@ function card(into, title, text, more, used, level) {
 }
 
 const known = (...v) => v.every((x) => typeof x === 'number');
-const level = (used) => (used >= 0.95 ? 'bad' : used >= 0.85 ? 'warn' : '');
 
 export function summary(into, host) {
 	const m = host.metrics;

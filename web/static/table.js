@@ -74,6 +74,7 @@ export class Table {
 			if (!kept.has(key))
 				row.tr.remove();
 		this.#rows = kept;
+		this.whole = kept.size === items.length;
 	}
 
 	// A node that moves loses the focus: it is given back.

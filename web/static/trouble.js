@@ -15,7 +15,9 @@ export function heldBack(i) {
 const part = (used, limit) => (typeof used === 'number' && limit > 0 ? used / limit : null);
 
 // [how bad from 0 to 1, words]; above BAD it is red, above WARN it is orange.
-const BAD = 0.9, WARN = 0.7;
+const BAD = 0.9, WARN = 0.75;
+export const level = (score) => (score >= BAD ? 'bad' : score >= WARN ? 'warn' : '');
+
 const CHECKS = [
 	(i, now) => {
 		const e = i.last_event;
@@ -46,5 +48,5 @@ export function trouble(i, now) {
 	const most = found[0]?.[0] ?? 0;
 	// In order of what is used of the limits where nothing is wrong.
 	const score = most || Math.max(i.metrics.memory_used_ratio ?? 0, i.metrics.cpu_used_ratio ?? 0) / 2;
-	return { score, level: most >= BAD ? 'bad' : most ? 'warn' : '', words: found.map((f) => f[1]) };
+	return { score, level: level(most), words: found.map((f) => f[1]) };
 }
