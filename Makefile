@@ -192,6 +192,12 @@ check-zabbix:
 	+@$(AGAIN) $(BIN) $(B)/live/many-instances
 	@tests/check-zabbix $(B)
 
+# The pages in Chromium, with real instances; screenshots stay in build/web/.
+check-web:
+	@DEPS='$(DEPS)' tests/deps web
+	+@$(AGAIN) all
+	@tests/check-web $(B)
+
 check-docs:
 	@tests/check-docs
 
@@ -286,6 +292,7 @@ clean:
 #: make check-unit   unit tests only: unprivileged, offline
 #: make check-live   tests with real LXC instances (root); LIVE=tests/live/X.sh for one
 #: make check-zabbix the templates in real Zabbix servers (root)
+#: make check-web    the pages in Chromium, of real instances (root)
 #: make check-format check-generated check-docs check-asan check-clang
 #: make format       reformat the C files
 #: make generate     write man/loadcell-metrics.7 and LOADCELL-MIB.txt from the metric table
@@ -298,7 +305,7 @@ clean:
 #: make clean        remove build/
 #: variables         B=build CC=gcc OPT='-O2 -g' CFLAGS LDFLAGS V=1 DEPS=no
 
-.PHONY: all deps run check fixtures check-unit check-asan check-clang unit check-live \
+.PHONY: all deps run check fixtures check-unit check-asan check-clang unit check-live check-web \
 	check-generated check-docs check-format format generate fuzz run-fuzz soak soak-programs bench bench-report analyze \
 	install uninstall help clean FORCE
 .SECONDARY:

@@ -175,7 +175,7 @@ export class Charts {
 			return b;
 		};
 		this.buttons = RANGES.map(([text, span]) => button(text, null, () => this.go(span, this.end)));
-		this.liveButton = button('Live', 'Up to now', () => this.live());
+		this.liveButton = button('Live', null, () => this.live());
 		this.said = element('output', { class: 'quiet' });
 		this.form.append(element('span', { role: 'group', 'aria-label': 'Range' }, ...this.buttons),
 			element('span', { role: 'group', 'aria-label': 'Move' },
