@@ -8,7 +8,7 @@ import { element } from './table.js';
 
 /* global Dygraph */
 const FORMAT = { cores, bytes, 'bytes/s': bytesRate, '%': percent, count };
-const RANGES = [['1 hour', 3600], ['6 hours', 21600], ['1 day', 86400], ['1 week', 604800],
+const RANGES = [['15 min', 900], ['1 hour', 3600], ['6 hours', 21600], ['1 day', 86400], ['1 week', 604800],
 	['1 month', 2678400], ['1 year', 31622400], ['2 years', 63244800]];
 const MARKS = { oom: 'vermillion', start: 'green', reboot: 'green', stop: 'grey', 'limit-changed': 'purple' };
 const MARKS_MAX = 60; // as in the pictures: OOM kills before all others
@@ -17,7 +17,7 @@ const LONGEST = 63244800;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const nowSeconds = () => Date.now() / 1000;
-const highest = (values) => values.reduce((a, v) => (v !== null && !(v <= a) ? v : a), null);
+const highest = (values) => values.reduce((a, v) => (v !== null && (a === null || v > a) ? v : a), null);
 
 class Chart {
 	constructor(into, picture, page) {
@@ -71,7 +71,7 @@ class Chart {
 			});
 		if (limit > top && (limit <= top * 20 || top === 0))
 			top = limit;
-		return [bottom * 1.1, top === 0 && bottom === 0 ? 1 : top * 1.08];
+		return [bottom * 1.1, top === 0 && bottom === 0 ? (/bytes/.test(this.picture.unit) ? 1024 : 1) : top * 1.08];
 	}
 
 	#make(options) {

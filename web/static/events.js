@@ -26,12 +26,13 @@ export function runText(r) {
 		(m.memory_oom_kills > 0 ? `, ${count(m.memory_oom_kills)} OOM kills` : '');
 }
 
-export const runSpan = (r) => (r.end ? duration(r.end - r.start) : 'running');
+export const runSpan = (r) => duration((r.end ?? Date.now() / 1000) - r.start);
 
 export function journalItem(id, x) {
 	const time = element('time', { datetime: new Date((x.time ?? x.start ?? 0) * 1000).toISOString() },
 		when(x.time ?? x.start));
 	return id === 'events' ?
 		element('li', { class: eventLevel(x) }, time, ' ', element('span', { class: 'word' }, eventText(x))) :
-		element('li', {}, time, ` ${runSpan(x)}, ${x.how ?? ABSENT}: ${runText(x)}`);
+		element('li', {}, time, ` ${x.end ? x.how ?? ABSENT : 'running'} ${x.end ? 'after' : 'for'} ${
+			runSpan(x)}: ${runText(x)}`);
 }

@@ -4,7 +4,7 @@ import { ABSENT, bytes, bytesRate, cores, count, duration, percent, share } from
 import { $, ago, bar, instanceLink, live, when } from './page.js';
 import { matches, sorted } from './rows.js';
 import { summary } from './summary.js';
-import { Table, element } from './table.js';
+import { More, Table, element } from './table.js';
 import { level, trouble } from './trouble.js';
 
 const METRICS = ['cpu_used_cores', 'cpu_used_ratio', 'cpu_limit_cores', 'cpu_usage_seconds',
@@ -23,12 +23,12 @@ const waits = (i) => ['cpu', 'memory', 'io'].map((k) => rate(i, `${k}_pressure_s
 const pressure = (i) => (waits(i).every((w) => w === null) ? null : Math.max(...waits(i)));
 
 // What a bar cannot show is said: how much of which limit.
-function used(cell, text, part, limit, past) {
+function used(cell, text, part, limit, past, how = '') {
 	if (!cell.value)
 		cell.replaceChildren(cell.line = document.createElementNS('http://www.w3.org/2000/svg', 'svg'),
 			cell.value = element('div'), cell.limit = element('small', { class: 'quiet' }));
 	cell.line.setAttribute('class', 'spark');
-	bar(cell.value, part, text, level(part));
+	bar(cell.value, part, text, how);
 	cell.limit.textContent = limit;
 	sparkline(cell.line, past);
 }
@@ -77,7 +77,7 @@ const COLUMNS = [
 		text: (i) => `${bytes(m(i).memory_working_set_bytes)} ${m(i).memory_limit_bytes} ${i.shape.memory}`,
 		update: (cell, i) => used(cell, bytes(m(i).memory_working_set_bytes),
 			share(m(i).memory_working_set_bytes, m(i).memory_limit_bytes),
-			of(m(i).memory_limit_bytes, bytes), i.past.memory) },
+			of(m(i).memory_limit_bytes, bytes), i.past.memory, level(m(i).memory_used_ratio)) },
 	{ id: 'tasks', title: 'Tasks', value: (i) => m(i).pids_current, descending: true, number: true,
 		text: (i) => `${count(m(i).pids_current)} ${of(m(i).pids_limit, count)}` },
 	{ id: 'pressure', title: 'Waiting', value: pressure, descending: true, number: true,
@@ -101,6 +101,8 @@ const groups = new Set();
 const past = new Map();
 const table = new Table($('instances'), { caption: 'Instances of this host', columns: COLUMNS,
 	sort: 'trouble', descending: true, sorted: show });
+
+const more = new More($('more'), 60, show);
 
 // The last points of each run; what is gone is forgotten.
 function remember(instances) {
@@ -128,7 +130,7 @@ function show() {
 	const query = $('search').value;
 	const found = items.filter((i) => matches(i, query) && [...groups].every((g) => i.groups?.includes(g)));
 	const column = COLUMNS.find((c) => c.id === table.sort.id);
-	table.show(sorted(found, column.value, table.sort.descending), (i) => `${i.handle} ${i.run}`);
+	table.show(more.cut(sorted(found, column.value, table.sort.descending)), (i) => `${i.handle} ${i.run}`);
 	const text = found.length === items.length ? `${items.length}` : `${found.length} of ${items.length}`;
 	if ($('found').textContent !== text)
 		$('found').textContent = text;

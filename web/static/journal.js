@@ -4,7 +4,7 @@ import { ABSENT, bytes, count, duration } from './format.js';
 import { eventLevel, eventText, runSpan } from './events.js';
 import { $, instanceLink, live, when } from './page.js';
 import { matches, sorted } from './rows.js';
-import { Table, element } from './table.js';
+import { More, Table, element } from './table.js';
 
 const link = { id: 'name', title: 'Name', value: (x) => x.handle, text: (x) => x.handle ?? ABSENT,
 	update: (cell, x) => cell.replaceChildren(x.handle ? instanceLink(x.handle) : ABSENT) };
@@ -35,12 +35,13 @@ const of = $('journal').dataset.of;
 const page = PAGES[of];
 let items = [];
 const table = new Table($('journal'), { ...page, descending: true, sorted: show });
+const more = new More($('more'), 100, show);
 
 function show() {
 	const found = items.filter((x) => matches({ ...x, name: `${x.name ?? ''} ${x.type ?? ''} ${x.how ?? ''}` },
 		$('search').value));
 	const column = page.columns.find((c) => c.id === table.sort.id);
-	table.show(sorted(found, column.value, table.sort.descending), page.key);
+	table.show(more.cut(sorted(found, column.value, table.sort.descending)), page.key);
 	$('found').textContent = `${found.length} of ${items.length}${items.length >= 1000 ? ' (the last 1000)' : ''}`;
 }
 

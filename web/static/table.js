@@ -11,9 +11,6 @@ export function element(tag, attributes = {}, ...children) {
 	return e;
 }
 
-// So many new rows before the page is drawn.
-const AT_ONCE = 150;
-
 export class Table {
 	#rows = new Map();
 
@@ -49,20 +46,13 @@ export class Table {
 		});
 	}
 
-	// Shows these items, in this order; nothing that is the same is touched. The first time, the
-	// rows that are in view come at once and the others when there is time.
+	// Shows these items, in this order; nothing that is the same is touched.
 	show(items, keyOf) {
-		clearTimeout(this.rest);
 		const kept = new Map();
-		let next = this.body.firstElementChild, made = 0;
+		let next = this.body.firstElementChild;
 		for (const item of items) {
 			const key = keyOf(item);
-			let row = this.#rows.get(key);
-			if (!row && ++made > AT_ONCE) {
-				this.rest = setTimeout(() => this.show(items, keyOf));
-				break;
-			}
-			row ??= this.#make();
+			const row = this.#rows.get(key) ?? this.#make();
 			kept.set(key, row);
 			this.#fill(row, item);
 			if (row.tr === next)
@@ -74,7 +64,6 @@ export class Table {
 			if (!kept.has(key))
 				row.tr.remove();
 		this.#rows = kept;
-		this.whole = kept.size === items.length;
 	}
 
 	// A node that moves loses the focus: it is given back.
@@ -101,5 +90,25 @@ export class Table {
 			else
 				row.cells[i].textContent = text;
 		});
+	}
+}
+
+// Rows beyond `step` come when the end of the table is scrolled to, or with the button: what is
+// not in view costs nothing. shown() is called with a greater limit.
+export class More {
+	constructor(button, step, shown) {
+		Object.assign(this, { button, step, limit: step, of: 0 });
+		const more = () => {
+			this.limit += step;
+			shown();
+		};
+		button.addEventListener('click', more);
+		new IntersectionObserver(([e]) => e.isIntersecting && !button.hidden && more()).observe(button);
+	}
+
+	cut(items) {
+		this.button.hidden = items.length <= this.limit;
+		this.button.textContent = `Show more of ${items.length}`;
+		return items.slice(0, this.limit);
 	}
 }
