@@ -147,6 +147,25 @@ await check('without JavaScript there are pictures', async () => {
 	}
 });
 
+await check('what is old says so, and what comes back', async () => {
+	const context = await browser.newContext(DESK);
+	const page = await context.newPage();
+	await page.goto(url);
+	await page.waitForSelector('tbody tr');
+	assert.ok(await page.locator('#alarm').isHidden());
+	await page.route('**/api/**', (route) => route.abort());
+	await page.getByRole('alert').filter({ hasText: /Not live: .* old\./ }).waitFor();
+	assert.equal(await page.locator('#status').textContent(), 'not live');
+	await page.unroute('**/api/**');
+	await page.locator('#alarm').waitFor({ state: 'hidden' });
+	await page.route('**/api/**', async (route) => {
+		const answer = await route.fetch();
+		await route.fulfill({ response: answer, json: { ...await answer.json(), stale: true } });
+	});
+	await page.getByRole('alert').filter({ hasText: /Old data: the collector has written nothing since/ }).waitFor();
+	await context.close();
+});
+
 // 1,000 rows with all values, other ones with each answer; how long, on this machine, is noted only.
 await check('1,000 instances', async () => {
 	const page = await open(many);

@@ -28,7 +28,7 @@ export const INSTANCE = [
 		line('sent', 'network_transmit_bytes', 'below', 'orange')] },
 	{ id: 'pids', title: 'Tasks', unit: 'count', lines: [
 		line('tasks', 'pids_current', 'area', 'sky'),
-		line('limit', 'pids_limit', 'limit', 'vermillion')] },
+		line('limit now', 'pids_limit', 'limit', 'vermillion')] },
 	{ id: 'disk', title: 'Disk space', unit: 'bytes', lines: [
 		line('used', 'disk_used_bytes', 'area', 'sky'),
 		line('limit', 'disk_limit_bytes', 'limit', 'vermillion')] },
@@ -50,12 +50,12 @@ export const HOST = [
 		line('free swap', 'host_swap_free_bytes', 'line', 'purple')] },
 	{ id: 'committed-memory', title: 'Memory promised and used', unit: 'bytes', lines: [
 		line('used', 'host_memory_total_bytes', 'area', 'sky', { minus: 'host_memory_available_bytes' }),
-		line('promised', 'memory_committed_bytes', 'line', 'vermillion'),
-		line('of the host', 'host_memory_total_bytes', 'line', 'line')] },
+		line('committed', 'memory_committed_bytes', 'line', 'vermillion'),
+		line('memory of the host', 'host_memory_total_bytes', 'line', 'line')] },
 	{ id: 'committed-cpu', title: 'CPU promised and used', unit: 'cores', lines: [
 		line('used', 'host_cpu_used_cores', 'area', 'sky'),
-		line('promised', 'cpu_committed_cores', 'line', 'vermillion'),
-		line('of the host', 'host_cpus_cores', 'line', 'line')] },
+		line('committed', 'cpu_committed_cores', 'line', 'vermillion'),
+		line('CPUs of the host', 'host_cpus_cores', 'line', 'line')] },
 	{ id: 'pressure', title: 'Waiting (some task waits)', unit: '%', lines: [
 		line('CPU', 'host_cpu_pressure_some_seconds', 'line', 'sky'),
 		line('memory', 'host_memory_pressure_some_seconds', 'line', 'blue'),
