@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <glob.h>
+
 #include "../../lib/archive.h"
 #include "store-fixture.h"
 
@@ -219,9 +221,25 @@ static void test_no_archive(void **state)
 
 #define KILLED 3
 
-/* A store that flushes, packs what is due, and is killed after some while. */
+/* Without a shell, so that it is looked at often. */
+static size_t count_now(const struct fixture *x, const char *pattern)
+{
+	_cleanup_free_ char *path = format_string("%s/data/%s", x->dir, pattern);
+	glob_t found;
+	size_t n = 0;
+
+	if (path && glob(path, GLOB_NOSORT, NULL, &found) == 0) {
+		n = found.gl_pathc;
+		globfree(&found);
+	}
+	return n;
+}
+
+/* A store that flushes, packs what is due, and is killed after some while or, every
+ * third time, as soon as a file is half done. */
 static void kill_a_store(struct fixture *x, unsigned int *seed, int death)
 {
+	uint64_t end = now_ns(CLOCK_MONOTONIC) + 2 * SEC;
 	int ready[2], status;
 	pid_t pid;
 	char c;
@@ -243,9 +261,11 @@ static void kill_a_store(struct fixture *x, unsigned int *seed, int death)
 	assert_int_equal(read(ready[0], &c, 1), 1);
 	close(ready[0]);
 	close(ready[1]);
-	/* Later where the machine is too busy for anything to happen within a quarter of a second.
-	 */
-	usleep(rand_r(seed) % (250000u << MIN(death / 60, 4)));
+	if (death % 3)
+		usleep(rand_r(seed) % (250000u << MIN(death / 30, 3)));
+	else
+		while (!count_now(x, "*/*.new") && now_ns(CLOCK_MONOTONIC) < end)
+			;
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
@@ -272,7 +292,7 @@ static void test_killed(void **state)
 	for (size_t k = 0; k < KILLED; k++)
 		before[k] = rows_of(x, names[k], n[k]);
 	/* Until deaths of each kind have been seen, as a busy machine chooses when they happen. */
-	for (int death = 0; death < 400 && (death < 30 || half < 3 || packed < 3 || unpacked < 3);
+	for (int death = 0; death < 120 && (death < 30 || half < 3 || packed < 3 || unpacked < 3);
 		death++, i++) {
 		size_t archives = count_data(x, "archive/*.gz");
 		bool all_live = archives == KILLED || (archives && rand_r(&seed) % 4 == 0);
@@ -301,6 +321,7 @@ static void test_killed(void **state)
 		}
 	}
 	/* Else this test would show nothing. */
+	printf("%u half done, %u packed, %u unpacked\n", half, packed, unpacked);
 	assert_true(half >= 3 && packed >= 3 && unpacked >= 3);
 	assert_int_equal(count_data(x, "*damaged*"), 0);
 	for (size_t k = 0; k < KILLED; k++)

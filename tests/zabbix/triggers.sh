@@ -45,7 +45,7 @@ with open(sys.argv[1], "rb") as f:
 while True:
 	m[random.randrange(0, len(m), 4096)]'
 python=/usr/bin/python3
-web=${prefix}web db=${prefix}db proxy=${prefix}proxy disk=${prefix}disk
+in_web=${prefix}web in_db=${prefix}db in_proxy=${prefix}proxy in_disk=${prefix}disk
 before=$fired
 
 # --- a cache that is 95 % full is well; the storm ---------------------------------------------------
@@ -111,49 +111,49 @@ discharge "$cache"
 for name in "${storm[@]}" "${prefix}cache"; do lxc_stop "$name"; done
 
 # --- memory --------------------------------------------------------------------------------------------
-setting MEMORY.MAX 90 "$web"
-charged "$web" $python -c "$hog" 118 0 0
-both fires "$web: memory that cannot be reclaimed is above 90 % of the limit" 60
+setting MEMORY.MAX 90 "$in_web"
+charged "$in_web" $python -c "$hog" 118 0 0
+both fires "$in_web: memory that cannot be reclaimed is above 90 % of the limit" 60
 discharge "$charged"
-both recovers "$web: memory that cannot be reclaimed" 60
-setting MEMORY.GROWN 30 "$proxy"
-charged "$proxy" $python -c "$hog" 40 60 1
-both fires "$proxy: memory grows to its limit within 2h" 90
+both recovers "$in_web: memory that cannot be reclaimed" 60
+setting MEMORY.GROWN 30 "$in_proxy"
+charged "$in_proxy" $python -c "$hog" 40 60 1
+both fires "$in_proxy: memory grows to its limit within 2h" 90
 discharge "$charged"
-both recovers "$proxy: memory grows to its limit" 120
-dd if=/dev/urandom of="$lxcpath/$db/rootfs/pages" bs=1M count=60 2>/dev/null
-setting MEMORY.MAX 101 "$db"
+both recovers "$in_proxy: memory grows to its limit" 120
+dd if=/dev/urandom of="$lxcpath/$in_db/rootfs/pages" bs=1M count=60 2>/dev/null
+setting MEMORY.MAX 101 "$in_db"
 setting HOST.PRESSURE 0.01
-charged "$db" $python -c "$thrash" "$lxcpath/$db/rootfs/pages" 85
-both fires "$db: the working set is above 90 % of the limit, and reclaim hurts" 90
+charged "$in_db" $python -c "$thrash" "$lxcpath/$in_db/rootfs/pages" 85
+both fires "$in_db: the working set is above 90 % of the limit, and reclaim hurts" 90
 [ ! -r /proc/pressure/memory ] || both fires "All work waits for memory above 0.01 % of the time" 60
 discharge "$charged"
-both recovers "$db: the working set is above" 90
+both recovers "$in_db: the working set is above" 90
 [ ! -r /proc/pressure/memory ] || both recovers "All work waits for memory above" 90
 setting HOST.PRESSURE 10
 
 # --- an instance with a file system of its own -----------------------------------------------------------
-truncate -s 200M "$work/disk.ext4" && mkfs.ext4 -q -m 0 "$work/disk.ext4" && mkdir -p "$lxcpath/$disk/rootfs" &&
-	mount -o loop "$work/disk.ext4" "$lxcpath/$disk/rootfs" || fail "no file system for an instance"
-at_exit 'lxc_stop "$disk"; umount "$lxcpath/$disk/rootfs"'
+truncate -s 200M "$work/disk.ext4" && mkfs.ext4 -q -m 0 "$work/disk.ext4" && mkdir -p "$lxcpath/$in_disk/rootfs" &&
+	mount -o loop "$work/disk.ext4" "$lxcpath/$in_disk/rootfs" || fail "no file system for an instance"
+at_exit 'lxc_stop "$in_disk"; umount "$lxcpath/$in_disk/rootfs"'
 for macro in DISK.WINDOW=60s DISK.HISTORY=15s DISK.GROWN=20; do
-	setting "${macro%=*}" "${macro#*=}" "$disk"
-	setting "${macro%=*}" "${macro#*=}" "$lxcpath/$disk/rootfs"
+	setting "${macro%=*}" "${macro#*=}" "$in_disk"
+	setting "${macro%=*}" "${macro#*=}" "$lxcpath/$in_disk/rootfs"
 done
-lxc_new "$disk" "$(limits memory=64M pids=100)" && lxc_start "$disk"
-wait_for 60 '[ "$(metric "$disk" disk_limit_bytes)" -gt 100000000 ]' || fail "$disk: a limit of $(metric "$disk" disk_limit_bytes)"
-(for ((i = 0; i < 60; i++)); do dd if=/dev/zero bs=1M count=2 2>/dev/null; sleep 1; done >"$lxcpath/$disk/rootfs/fill") 8>&- 9>&- &
+lxc_new "$in_disk" "$(limits memory=64M pids=100)" && lxc_start "$in_disk"
+wait_for 60 '[ "$(metric "$in_disk" disk_limit_bytes)" -gt 100000000 ]' || fail "$in_disk: a limit of $(metric "$in_disk" disk_limit_bytes)"
+(for ((i = 0; i < 60; i++)); do dd if=/dev/zero bs=1M count=2 2>/dev/null; sleep 1; done >"$lxcpath/$in_disk/rootfs/fill") 8>&- 9>&- &
 filling=$!
 servers=("$filling" "${servers[@]}")
-both fires "$disk: the disk is full within 1d" 120
-both fires "$lxcpath/$disk/rootfs: full within 1d" 60
+both fires "$in_disk: the disk is full within 1d" 120
+both fires "$lxcpath/$in_disk/rootfs: full within 1d" 60
 kill "$filling"
 wait "$filling" 2>/dev/null
-dd if=/dev/zero of="$lxcpath/$disk/rootfs/rest" bs=1M 2>/dev/null
-both fires "$disk: the disk is above 90 % of the limit" 60
-both fires "$lxcpath/$disk/rootfs: above 90 % is used" 60
-rm "$lxcpath/$disk/rootfs/rest" "$lxcpath/$disk/rootfs/fill"
-for said in "$disk: the disk is above" "$disk: the disk is full" "$lxcpath/$disk/rootfs: above" "$lxcpath/$disk/rootfs: full"; do
+dd if=/dev/zero of="$lxcpath/$in_disk/rootfs/rest" bs=1M 2>/dev/null
+both fires "$in_disk: the disk is above 90 % of the limit" 60
+both fires "$lxcpath/$in_disk/rootfs: above 90 % is used" 60
+rm "$lxcpath/$in_disk/rootfs/rest" "$lxcpath/$in_disk/rootfs/fill"
+for said in "$in_disk: the disk is above" "$in_disk: the disk is full" "$lxcpath/$in_disk/rootfs: above" "$lxcpath/$in_disk/rootfs: full"; do
 	both recovers "$said" 120
 done
 
@@ -168,8 +168,8 @@ for what in "${said[@]}"; do both recovers "$what" 60; done
 
 # --- flapping, late samples, too many ----------------------------------------------------------------------
 for ((i = 0; i < 6; i++)); do
-	lxc_stop "$disk"
-	lxc_start "$disk"
+	lxc_stop "$in_disk"
+	lxc_start "$in_disk"
 done
 both fires "An instance starts again and again" 60
 (while kill -STOP "$collector"; do sleep 1.8; kill -CONT "$collector"; sleep 0.3; done) 8>&- 9>&- &
@@ -187,12 +187,12 @@ both fires "loadcell leaves instances out" 60
 collector_stop
 collector_start "agentx = $work/master" "stale_after = 8s" "disk_walk_share = 20 %"
 both recovers "loadcell leaves instances out" 60
-lxc_stop "$disk"
+lxc_stop "$in_disk"
 echo "note: $((fired - before)) more fired and recovered"
 
 # --- what a host with the template as it is sends, all that while --------------------------------------------
-query -d zabbix -At -F ' ' -c "select h.host, count(distinct i.itemid) filter (where i.key_ like '%\"$web\"%'),
-	count(*) filter (where i.key_ like '%\"$web\"%'), count(*) filter (where i.key_ not like '%\"%') from
+query -d zabbix -At -F ' ' -c "select h.host, count(distinct i.itemid) filter (where i.key_ like '%\"$in_web\"%'),
+	count(*) filter (where i.key_ like '%\"$in_web\"%'), count(*) filter (where i.key_ not like '%\"%') from
 	(select itemid, clock from history union all select itemid, clock from history_uint union all
 	select itemid, clock from history_str union all select itemid, clock from history_text) v
 	join items i using (itemid) join hosts h using (hostid)
