@@ -46,6 +46,10 @@ loadcell_SRC  := $(wildcard cli/*.c report/*.c) $(filter-out graph/render% graph
 	$(loadcell-graph_SRC))
 loadcell-hook_SRC := $(wildcard lxc-hooks/*.c)
 loadcell-snmp_SRC := $(wildcard snmp-subagent/*.c)
+# The document of `loadcell list --json` is that of the API, and is written by the same functions.
+loadcell-web_SRC := $(wildcard web/*.c) $(filter graph/fetch% graph/rows.c graph/pictures.c \
+	graph/program.c,$(loadcell-graph_SRC)) $(patsubst %,cli/%.c,document ended fail format \
+	history json source text view)
 
 loadcelld_LIBS       := -lcgroup
 loadcelld-lxc_LIBS   := -llxc
@@ -55,10 +59,11 @@ loadcell_LIBS        := -lncursesw -ltinfo
 loadcell-graph_LIBS  := -lrrd
 loadcell-hook_LIBS   :=
 loadcell-snmp_LIBS   := -lnetsnmpagent -lnetsnmp
+loadcell-web_LIBS    := -lmicrohttpd
 LIBS := -linih -ljansson -lz -lm
 
 PROGRAMS := loadcelld loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-ledger loadcell \
-	loadcell-graph loadcell-hook loadcell-snmp
+	loadcell-graph loadcell-hook loadcell-snmp loadcell-web
 BIN      := $(PROGRAMS:%=$(B)/bin/%)
 
 all: $(BIN) $(B)/lxc.conf
@@ -119,9 +124,9 @@ check:
 # A unit test is tests/unit/test_X.c with a main(); it may call anything but another main().
 MAINS     := collector/loadcelld.c collector/lxc-main.c collector/store-main.c \
 	collector/walk-main.c collector/ledger-main.c cli/loadcell.c graph/graph-main.c \
-	lxc-hooks/loadcell-hook.c snmp-subagent/loadcell-snmp.c
+	lxc-hooks/loadcell-hook.c snmp-subagent/loadcell-snmp.c web/loadcell-web.c
 PARTS     := $(filter-out $(MAINS),$(wildcard collector/*.c cli/*.c graph/*.c lxc-hooks/*.c \
-	report/*.c snmp-subagent/*.c))
+	report/*.c snmp-subagent/*.c web/*.c))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 UNIT      := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
@@ -195,14 +200,14 @@ check-zabbix:
 # The pages in Chromium, with real instances; screenshots stay in build/web/.
 check-web:
 	@DEPS='$(DEPS)' tests/deps web
-	+@$(AGAIN) all
+	+@$(AGAIN) all $(B)/live/snapshots
 	@tests/check-web $(B)
 
 check-docs:
 	@tests/check-docs
 
 C_FILES := $(wildcard lib/*.[ch] collector/*.[ch] cli/*.[ch] graph/*.[ch] lxc-hooks/*.[ch] \
-	report/*.[ch] snmp-subagent/*.[ch] tests/*/*.[ch])
+	report/*.[ch] snmp-subagent/*.[ch] web/*.[ch] tests/*/*.[ch])
 check-format:
 	@tests/check-format $(C_FILES)
 
@@ -254,15 +259,16 @@ HELPERS := loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-ledger loadcel
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(SYSCONF) \
-		$(DESTDIR)$(SHARE) $(MIBS) \
+		$(DESTDIR)$(SHARE)/web $(MIBS) \
 		$(UNITS) $(DESTDIR)$(PREFIX)/lib/sysusers.d $(foreach s,1 5 7 8,$(MAN)/man$(s))
 	install $(B)/bin/loadcell $(DESTDIR)$(PREFIX)/bin
-	install $(B)/bin/loadcelld $(B)/bin/loadcell-snmp $(DESTDIR)$(PREFIX)/sbin
+	install $(B)/bin/loadcelld $(B)/bin/loadcell-snmp $(B)/bin/loadcell-web $(DESTDIR)$(PREFIX)/sbin
+	install -m 644 web/static/* $(DESTDIR)$(SHARE)/web
 	install $(HELPERS:%=$(B)/bin/%) $(DESTDIR)$(LIBEXEC)
 	test -e $(SYSCONF)/loadcell.conf || install -m 644 etc/loadcell.conf $(SYSCONF)
 	sed 's,/usr/libexec/loadcell,$(LIBEXEC),; s,/usr/share/loadcell,$(SHARE),' \
 		lxc-hooks/lxc.conf >$(DESTDIR)$(SHARE)/lxc.conf
-	for u in loadcelld loadcell-snmp; do \
+	for u in loadcelld loadcell-snmp loadcell-web; do \
 		sed 's,/usr/sbin/,$(PREFIX)/sbin/,' etc/$$u.service >$(UNITS)/$$u.service || exit 1; done
 	install -m 644 snmp-subagent/LOADCELL-MIB.txt $(MIBS)
 	install -m 644 etc/snmp/loadcell-snmpd.conf $(DESTDIR)$(SHARE)
@@ -274,9 +280,10 @@ install: all
 # says needs no program.
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/loadcell $(DESTDIR)$(PREFIX)/sbin/loadcelld \
-		$(DESTDIR)$(PREFIX)/sbin/loadcell-snmp $(MIBS)/LOADCELL-MIB.txt \
+		$(DESTDIR)$(PREFIX)/sbin/loadcell-snmp $(DESTDIR)$(PREFIX)/sbin/loadcell-web $(MIBS)/LOADCELL-MIB.txt \
 		$(DESTDIR)$(SHARE)/loadcell-snmpd.conf \
 		$(HELPERS:%=$(DESTDIR)$(LIBEXEC)/%) $(UNITS)/loadcelld.service $(UNITS)/loadcell-snmp.service \
+		$(UNITS)/loadcell-web.service $(patsubst web/static/%,$(DESTDIR)$(SHARE)/web/%,$(wildcard web/static/*)) \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf \
 		$(foreach f,$(wildcard man/*.[1578]),$(MAN)/man$(subst .,,$(suffix $f))/$(notdir $f))
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -45,6 +46,7 @@ int cli_main(int argc, char **argv, FILE *out, FILE *err);
 
 /* "loadcell COMMAND: sentence" on cli->err; returns code. */
 int cli_fail(const struct cli *cli, int code, const char *format, ...) _printf_(3, 4);
+void cli_complain(const struct cli *cli, const char *format, va_list ap) _printf_(2, 0);
 /* The sentence and the usage line; returns CLI_USAGE. */
 int cli_usage(const struct cli *cli, const char *format, ...) _printf_(2, 3);
 

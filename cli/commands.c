@@ -48,31 +48,12 @@ static void put_usage(const struct cli *cli, FILE *out)
 		c ? c->arguments : "... (see loadcell --help)");
 }
 
-static void complain_v(const struct cli *cli, const char *format, va_list ap)
-{
-	char sentence[2 * ERROR_MAX];
-
-	vsnprintf(sentence, sizeof(sentence), format, ap);
-	text_line(cli->err, "loadcell%s%s: %s", cli->command ? " " : "",
-		cli->command ? cli->command->name : "", sentence);
-}
-
-int cli_fail(const struct cli *cli, int code, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	complain_v(cli, format, ap);
-	va_end(ap);
-	return code;
-}
-
 int cli_usage(const struct cli *cli, const char *format, ...)
 {
 	va_list ap;
 
 	va_start(ap, format);
-	complain_v(cli, format, ap);
+	cli_complain(cli, format, ap);
 	va_end(ap);
 	put_usage(cli, cli->err);
 	return CLI_USAGE;

@@ -36,7 +36,7 @@ static void put_filesystems(struct json_out *j, const struct view *v)
 	json_end(j, ']');
 }
 
-void document_begin(struct json_out *j, const struct view *v)
+void document_head(struct json_out *j, const struct view *v)
 {
 	json_begin(j, NULL, '{');
 	json_number(j, "schema", JSON_SCHEMA);
@@ -54,6 +54,11 @@ void document_begin(struct json_out *j, const struct view *v)
 	put_filesystems(j, v);
 	json_end(j, '}');
 	json_line(j);
+}
+
+void document_begin(struct json_out *j, const struct view *v)
+{
+	document_head(j, v);
 	json_begin(j, "instances", '[');
 }
 
@@ -160,4 +165,44 @@ void document_instance(struct json_out *j, const struct view *v, const struct ro
 	put_disk(j, fixed);
 	json_lines(j, "notes", fixed->text[TEXT_NOTES]);
 	document_metrics(j, v, SCOPE_INSTANCE, row->row);
+}
+
+/* --- the table of metrics ----------------------------------------------------------------------
+ */
+
+void document_metric_table(FILE *out)
+{
+	struct json_out j = {.out = out};
+	const struct metric *m;
+	char fingerprint[17];
+
+	snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, metric_fingerprint());
+	json_begin(&j, NULL, '{');
+	json_number(&j, "schema", 1);
+	json_text(&j, "fingerprint", fingerprint);
+	json_begin(&j, "metrics", '[');
+	for (unsigned int id = 0; id < METRIC_ID_END; id++) {
+		m = metric_by_id(id);
+		if (!m)
+			continue;
+		json_line(&j);
+		json_begin(&j, NULL, '{');
+		json_number(&j, "id", m->id);
+		json_text(&j, "name", m->name);
+		json_text(&j, "unit", unit_name(m->unit));
+		json_text(&j, "kind", kind_name(m->kind));
+		json_text(&j, "scope", scope_name(m->scope));
+		json_text(&j, "ds", m->ds);
+		json_text(&j, "help", m->help);
+		json_begin(&j, "v1", '{');
+		json_source(&j, &m->v1, 1);
+		json_end(&j, '}');
+		json_begin(&j, "v2", '{');
+		json_source(&j, &m->v2, 2);
+		json_end(&j, '}');
+		json_end(&j, '}');
+	}
+	json_end(&j, ']');
+	json_end(&j, '}');
+	putc('\n', out);
 }

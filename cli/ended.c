@@ -230,7 +230,7 @@ void ended_text(const struct cli *cli, const struct ended_list *l, bool wide)
 		put_row(cli, &l->item[i], width);
 }
 
-static void put_instance(struct json_out *j, const struct ended *e)
+void ended_instance(struct json_out *j, const struct ended *e)
 {
 	json_t *line = json_loads(e->line, 0, NULL);
 	uint64_t start_ns = journal_seconds(line, "start");
@@ -266,7 +266,7 @@ void ended_json(struct json_out *j, const struct ended_list *l)
 	for (size_t i = 0; i < l->n; i++) {
 		json_line(j);
 		json_begin(j, NULL, '{');
-		put_instance(j, &l->item[i]);
+		ended_instance(j, &l->item[i]);
 		json_end(j, '}');
 	}
 }

@@ -25,6 +25,8 @@ int ended_read(const struct cli *cli, const struct view *v, char *const *pattern
 void ended_free(struct ended_list *l);
 
 void ended_text(const struct cli *cli, const struct ended_list *l, bool wide);
+/* The members of one, without its brackets. */
+void ended_instance(struct json_out *j, const struct ended *e);
 void ended_json(struct json_out *j, const struct ended_list *l);
 /* Lines with the columns of `list --csv`. */
 void ended_csv(const struct cli *cli, const struct ended_list *l);

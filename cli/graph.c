@@ -2,13 +2,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "../graph/fetch.h"
 #include "../graph/pictures.h"
+#include "../graph/program.h"
 #include "../lib/when.h"
 #include "near.h"
 
@@ -16,8 +16,6 @@
  * `loadcell graph`: says what is wanted to the program loadcell-graph, which draws (why it is one
  * of its own: graph/graph-main.c), and where the picture goes.
  */
-#define PROGRAM "loadcell-graph"
-
 struct graph {
 	struct cli *cli;
 	bool host, list;
@@ -155,39 +153,26 @@ static int find_instance(struct graph *g)
 
 /* --- where it goes ---------------------------------------------------------------------------- */
 
-static void program_path(char path[PATH_MAX])
-{
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof(PROGRAM) - 1);
-	char *slash;
-
-	path[MAX(n, 0)] = '\0';
-	slash = strrchr(path, '/');
-	if (slash) {
-		strcpy(slash + 1, PROGRAM);
-		if (access(path, X_OK) == 0)
-			return;
-	}
-	strcpy(path, LIBEXEC "/" PROGRAM);
-}
-
 /* Runs the program with its output to fd. Returns its exit status. */
 static int run_program(const struct graph *g, int fd)
 {
-	char path[PATH_MAX], from[24], to[24], width[12], height[12], index[12];
+	char from[24], to[24], width[12], height[12], index[12];
 	const char *config = config_path(g->cli->config_path);
-	const char *argv[20] = {path, "--from", from, "--to", to, "--width", width, "--height",
-		height, "--config", config};
-	size_t n = config ? 11 : 9;
-	posix_spawn_file_actions_t actions;
+	const char *argv[20] = {
+		NULL, "--from", from, "--to", to, "--width", width, "--height", height};
+	size_t n = 9;
 	int r, status;
 	pid_t pid;
 
-	program_path(path);
 	snprintf(from, sizeof(from), "%" PRIu64, g->from_s);
 	snprintf(to, sizeof(to), "%" PRIu64, g->to_s);
 	snprintf(width, sizeof(width), "%u", g->width);
 	snprintf(height, sizeof(height), "%u", g->height);
 	snprintf(index, sizeof(index), "%" PRIu32, g->index);
+	if (config) {
+		argv[n++] = "--config";
+		argv[n++] = config;
+	}
 	if (g->svg)
 		argv[n++] = "--svg";
 	if (g->dark)
@@ -203,17 +188,14 @@ static int run_program(const struct graph *g, int fd)
 		argv[n++] = "--name";
 		argv[n++] = g->name;
 	}
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, fd, STDOUT_FILENO);
-	r = posix_spawn(&pid, path, &actions, NULL, (char *const *)(uintptr_t)argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	if (r != 0)
-		return cli_fail(g->cli, CLI_FAILED, "cannot start %s: %s", path, strerror(r));
+	r = graph_program_start(argv, fd, &pid);
+	if (r < 0)
+		return cli_fail(g->cli, CLI_FAILED, "cannot start %s: %s", argv[0], strerror(-r));
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (!WIFEXITED(status))
 		return cli_fail(
-			g->cli, CLI_FAILED, "%s was ended by signal %d", path, WTERMSIG(status));
+			g->cli, CLI_FAILED, "%s was ended by signal %d", argv[0], WTERMSIG(status));
 	return WEXITSTATUS(status);
 }
 

@@ -31,14 +31,14 @@ static void element_n(struct json_out *j, const char *key, size_t len)
 	j->comma = true;
 }
 
-static void element(struct json_out *j, const char *key)
+void json_key(struct json_out *j, const char *key)
 {
 	element_n(j, key, key ? strlen(key) : 0);
 }
 
 void json_begin(struct json_out *j, const char *key, char bracket)
 {
-	element(j, key);
+	json_key(j, key);
 	putc(bracket, j->out);
 	j->comma = false;
 }
@@ -59,7 +59,7 @@ void json_line(struct json_out *j)
 
 void json_text(struct json_out *j, const char *key, const char *s)
 {
-	element(j, key);
+	json_key(j, key);
 	if (s && *s)
 		put_string(j->out, s, strlen(s));
 	else
@@ -68,7 +68,7 @@ void json_text(struct json_out *j, const char *key, const char *s)
 
 void json_embed(struct json_out *j, const char *key, const json_t *object)
 {
-	element(j, key);
+	json_key(j, key);
 	if (object)
 		json_dumpf(object, j->out, JSON_ENSURE_ASCII | JSON_COMPACT);
 	else
@@ -77,25 +77,25 @@ void json_embed(struct json_out *j, const char *key, const json_t *object)
 
 void json_number(struct json_out *j, const char *key, uint64_t n)
 {
-	element(j, key);
+	json_key(j, key);
 	fprintf(j->out, "%" PRIu64, n);
 }
 
 void json_bool(struct json_out *j, const char *key, bool b)
 {
-	element(j, key);
+	json_key(j, key);
 	fputs(b ? "true" : "false", j->out);
 }
 
 void json_seconds(struct json_out *j, const char *key, uint64_t ns)
 {
-	element(j, key);
+	json_key(j, key);
 	fputs(cell_seconds(ns).text, j->out);
 }
 
 void json_metric(struct json_out *j, const char *key, const struct metric *m, struct value v)
 {
-	element(j, key);
+	json_key(j, key);
 	if (v.state == VALUE_PRESENT)
 		fputs(cell_exact(m, v).text, j->out);
 	else
@@ -109,7 +109,7 @@ void json_lines(struct json_out *j, const char *key, const char *text)
 	json_begin(j, key, '[');
 	for_each_line(text, line, len)
 	{
-		element(j, NULL);
+		json_key(j, NULL);
 		put_string(j->out, line, len);
 	}
 	json_end(j, ']');

@@ -19,6 +19,7 @@ struct json_out {
 };
 
 /* In an object give a key, in an array NULL. */
+void json_key(struct json_out *j, const char *key); /* what follows is written by the caller */
 void json_begin(struct json_out *j, const char *key, char bracket);
 void json_end(struct json_out *j, char bracket);
 void json_line(struct json_out *j); /* a line break before the next element, for people */
@@ -37,7 +38,9 @@ void json_pairs(struct json_out *j, const char *key, const char *text);
 void json_source(struct json_out *j, const struct metric_source *s, int version);
 
 /* --- the document of `list` and `show` (document.c) ------------------------------------------ */
-/* {"schema":1,...,"host":{...},"instances":[ */
+/* {"schema":1,...,"host":{...} */
+void document_head(struct json_out *j, const struct view *v);
+/* The same and "instances":[ */
 void document_begin(struct json_out *j, const struct view *v);
 /* "metrics": an object of all metrics of a scope. */
 void document_metrics(
@@ -47,3 +50,5 @@ const char *line_value(const char *text, const char *key, size_t *ret_len);
 /* The members of one instance, without its brackets. */
 void document_instance(struct json_out *j, const struct view *v, const struct row_match *row);
 void document_end(struct json_out *j);
+/* What `loadcell metrics --json` prints. */
+void document_metric_table(FILE *out);

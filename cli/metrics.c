@@ -48,43 +48,6 @@ static void metrics_text(FILE *out)
 	}
 }
 
-static void metrics_json(FILE *out)
-{
-	struct json_out j = {.out = out};
-	const struct metric *m;
-	char fingerprint[17];
-
-	snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, metric_fingerprint());
-	json_begin(&j, NULL, '{');
-	json_number(&j, "schema", 1);
-	json_text(&j, "fingerprint", fingerprint);
-	json_begin(&j, "metrics", '[');
-	for (unsigned int id = 0; id < METRIC_ID_END; id++) {
-		m = metric_by_id(id);
-		if (!m)
-			continue;
-		json_line(&j);
-		json_begin(&j, NULL, '{');
-		json_number(&j, "id", m->id);
-		json_text(&j, "name", m->name);
-		json_text(&j, "unit", unit_name(m->unit));
-		json_text(&j, "kind", kind_name(m->kind));
-		json_text(&j, "scope", scope_name(m->scope));
-		json_text(&j, "ds", m->ds);
-		json_text(&j, "help", m->help);
-		json_begin(&j, "v1", '{');
-		json_source(&j, &m->v1, 1);
-		json_end(&j, '}');
-		json_begin(&j, "v2", '{');
-		json_source(&j, &m->v2, 2);
-		json_end(&j, '}');
-		json_end(&j, '}');
-	}
-	json_end(&j, ']');
-	json_end(&j, '}');
-	putc('\n', out);
-}
-
 /* --- loadcell-metrics(7) --------------------------------------------------------------------- */
 
 static const char man_head[] =
@@ -194,7 +157,7 @@ int metrics_main(struct cli *cli, int argc, char **argv)
 	if (optind != argc)
 		return cli_usage(cli, "arguments are not expected");
 	if (json)
-		metrics_json(cli->out);
+		document_metric_table(cli->out);
 	else if (man)
 		metrics_man(cli->out);
 	else

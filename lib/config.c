@@ -146,6 +146,19 @@ static bool is_path(const char *value)
 	return *value == '/';
 }
 
+/* A Unix socket, or an address of this host alone: what is served knows no passwords. */
+static bool is_listen(const char *value)
+{
+	static const char *const local[] = {"127.", "localhost:", "[::1]:"};
+
+	if (*value == '/')
+		return strlen(value) < sizeof(((struct sockaddr_un *)NULL)->sun_path);
+	for (size_t i = 0; i < ARRAY_SIZE(local); i++)
+		if (strncmp(value, local[i], strlen(local[i])) == 0)
+			return is_host_port(value);
+	return false;
+}
+
 /* "KIND GLOB". The kind lxc is built in: its instances are asked for through liblxc. */
 static bool is_pattern(const char *value)
 {
@@ -261,8 +274,9 @@ static const struct option options[] = {
 		"/var/lib/loadcell-snmp", "an absolute path"},
 	{NUMBER("snmp_contexts", snmp_contexts, count), 0, 100000, NULL,
 		"1000", "a number from 0 to 100000"},
-	{STRING(listen, is_host_port, 0),
-		"127.0.0.1:9818", "HOST:PORT"},
+	{STRING(listen, is_listen, 0),
+		"127.0.0.1:9818", "127.0.0.1:PORT, [::1]:PORT, localhost:PORT or the path of a "
+		"Unix socket"},
 	{STRING(check, is_check, 0),
 		NULL, "ID off, or ID WARNING CRITICAL (whole numbers, 0 for none), each once, 64 at "
 		"most"},

@@ -307,7 +307,9 @@ static void test_errors_name_file_and_line(void **state)
 		{TEXT("lxcpath = /a\nlxcpath = /a/\n"),
 			"f:2: lxcpath must be an absolute path, each once, 64 at most, not "
 			"\"/a/\""},
-		{TEXT("listen = \x1b[2J\n"), "f:1: listen must be HOST:PORT, not \"?[2J\""},
+		{TEXT("listen = \x1b[2J\n"),
+			"f:1: listen must be 127.0.0.1:PORT, [::1]:PORT, localhost:PORT or the "
+			"path of a Unix socket, not \"?[2J\""},
 		{TEXT("interval = 1m\nstale_after = 30s\n"),
 			"f: stale_after is shorter than interval"},
 	};
@@ -352,7 +354,8 @@ static void test_bad_values(void **state)
 		"snmp_arc = 1.3.x", "snmp_contexts = 100001", "snmp_contexts =", "listen = 9818",
 		"listen = :9818", "listen = 127.0.0.1",
 		"listen = 127.0.0.1:", "listen = 127.0.0.1:0", "listen = 127.0.0.1:65536",
-		"listen = 127.0.0.1:http", "listen = ::1:9818", "listen = []:9818"};
+		"listen = 127.0.0.1:http", "listen = ::1:9818", "listen = []:9818",
+		"listen = 0.0.0.0:80", "listen = [::]:1", "listen = example.org:80"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		struct config *c = NULL;
@@ -375,7 +378,8 @@ static void test_good_borders(void **state)
 		"disk_walk = 30d", "disk_walk_share = 100 %", "disk_walk_share = 0.0000001 %",
 		"stale_after = 10s", "stale_after = 1d", "stale_after = auto", "instances_max = 1",
 		"instances_max = 100000", "snmp_arc = 2.999.4294967295", "snmp_arc = 0.39",
-		"listen = localhost:65535", "listen = [::]:1"};
+		"listen = localhost:65535", "listen = [::1]:1", "listen = 127.0.0.2:80",
+		"listen = /run/loadcell/web.sock"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		_cleanup_(config_free) struct config *c = NULL;

@@ -3,10 +3,11 @@
 # The pages in a real browser, of three real instances. Screenshots stay in BUILD/web/.
 . "$(dirname "$0")/../lib.sh"
 need_root
-for p in chromium node; do
+for p in chromium node curl; do
 	command -v $p >/dev/null || skip "$p is not installed: run make check-web"
 done
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
 modules=$B/web/node_modules
 mkdir -p "$B/web"
 
@@ -33,20 +34,9 @@ busybox dd if=/dev/zero of=/dev/null bs=64M count=1
 exit 0
 END
 
-port=19817
-# serve [MANY]: on a free port.
-serve()
-{
-	port=$((port + 1))
-	while grep -qi ": 0100007F:$(printf %04X $port) " /proc/net/tcp; do port=$((port + 1)); done
-	setsid node "$here/serve.mjs" "$B" "$conf" $port "$@" >>"$work/serve.log" 2>&1 </dev/null &
-	at_exit "kill $! 2>/dev/null; wait $! 2>/dev/null"
-	wait_for 10 "(echo >/dev/tcp/127.0.0.1/$port) 2>/dev/null" || fail "no server: $(cat "$work/serve.log")"
-	url=http://127.0.0.1:$port/
-}
-echo "note: the pages are served by tests/web/serve.mjs, with what loadcell says"
-serve 1000
+made_up 1000
+web_start "$made"
 many=$url
-serve
+web_start "$conf"
 wait_for 20 '[ -s "$data_dir/events.jsonl" ]'
-timeout 200 node "$here/pages.mjs" "$url" "$many" "$modules" "$B/web" || fail "see above; $(cat "$work/serve.log")"
+timeout 200 node "$here/pages.mjs" "$url" "$many" "$modules" "$B/web" || fail "see above; $(cat "$work/web.log")"
