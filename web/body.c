@@ -68,7 +68,7 @@ static void add_headers(struct body *b, const struct answer *a, bool packed)
 		MHD_add_response_header(r, "Allow", "GET, HEAD");
 }
 
-struct body *body_new(struct answer *a, bool gzip, int level)
+struct body *body_new(struct answer *a, bool gzip, int level, uint64_t state)
 {
 	struct body *b = calloc(1, sizeof(*b));
 	bool packed;
@@ -81,10 +81,11 @@ struct body *body_new(struct answer *a, bool gzip, int level)
 	}
 	b->users = 1;
 	b->status = a->status;
-	if (a->status == MHD_HTTP_OK && !a->changes)
+	if (a->status == MHD_HTTP_OK)
 		snprintf(b->etag, sizeof(b->etag), "W/\"%016" PRIx64 "\"",
-			fnv64(FNV64_START, a->body, a->len));
+			state ? state : fnv64(FNV64_START, a->body, a->len));
 	packed = gzip && compress_text(a, level);
+	b->len = a->len;
 	b->response = MHD_create_response_from_buffer(a->len, a->body, MHD_RESPMEM_MUST_FREE);
 	if (!b->response) {
 		free(a->body);
@@ -100,7 +101,7 @@ struct body *body_new(struct answer *a, bool gzip, int level)
 struct body *body_unchanged(const char *etag)
 {
 	struct answer a = {.status = MHD_HTTP_NOT_MODIFIED, .type = TYPE_TEXT, .body = strdup("")};
-	struct body *b = body_new(&a, false, 0);
+	struct body *b = body_new(&a, false, 0, 0);
 
 	if (b)
 		MHD_add_response_header(b->response, "ETag", etag);
@@ -130,8 +131,10 @@ void cache_init(struct cache *c)
 	pthread_mutex_init(&c->lock, NULL);
 }
 
-static void forget(struct cached *e)
+static void forget(struct cache *c, struct cached *e)
 {
+	if (e->body)
+		c->bytes -= e->body->len;
 	free(e->key);
 	body_put(e->body);
 	*e = (struct cached){0};
@@ -140,7 +143,7 @@ static void forget(struct cached *e)
 void cache_free(struct cache *c)
 {
 	for (size_t i = 0; i < CACHE_ENTRIES; i++)
-		forget(&c->entry[i]);
+		forget(c, &c->entry[i]);
 	pthread_mutex_destroy(&c->lock);
 }
 
@@ -158,23 +161,37 @@ struct body *cache_find(struct cache *c, const char *key, uint64_t state)
 	return found;
 }
 
+/* Of those that hold something (or else any) what was asked for longest ago. */
+static struct cached *oldest(struct cache *c, bool taken)
+{
+	struct cached *found = c->entry;
+
+	for (struct cached *e = c->entry; e < c->entry + CACHE_ENTRIES; e++)
+		if (taken ? e->key && (!found->key || e->used < found->used)
+			  : e->used < found->used)
+			found = e;
+	return found;
+}
+
 void cache_keep(struct cache *c, const char *key, uint64_t state, struct body *b)
 {
-	struct cached *place = c->entry;
+	struct cached *place;
 	char *copy = strdup(key);
 
-	pthread_mutex_lock(&c->lock);
-	/* What was made of an older state goes first, else what was asked for longest ago. */
-	for (struct cached *e = c->entry; e < c->entry + CACHE_ENTRIES; e++) {
-		if (e->key && !strcmp(e->key, key)) {
-			place = e;
-			break;
-		}
-		if (!e->key || (place->key && e->used < place->used))
-			place = e;
+	if (!copy || b->len > CACHE_BYTES) {
+		free(copy);
+		return;
 	}
-	forget(place);
-	if (copy)
-		*place = (struct cached){copy, state, ++c->clock, body_get(b)};
+	pthread_mutex_lock(&c->lock);
+	/* Of an older state it is of no more use. */
+	for (struct cached *e = c->entry; e < c->entry + CACHE_ENTRIES; e++)
+		if (e->key && !strcmp(e->key, key))
+			forget(c, e);
+	while (c->bytes && c->bytes + b->len > CACHE_BYTES)
+		forget(c, oldest(c, true));
+	place = oldest(c, false);
+	forget(c, place);
+	*place = (struct cached){copy, state, ++c->clock, body_get(b)};
+	c->bytes += b->len;
 	pthread_mutex_unlock(&c->lock);
 }

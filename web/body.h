@@ -10,12 +10,16 @@
 /* An answer ready to be sent, to one client or to many. */
 struct body {
 	unsigned int users, status;
+	size_t len;
 	char etag[24];
 	struct MHD_Response *response;
 };
 
-/* Takes the answer's text. gzip: compresses it where that is worth something. NULL: no memory. */
-struct body *body_new(struct answer *a, bool gzip, int level);
+/*
+ * Takes the answer's text. gzip: compresses it where that is worth something. state: of what it was
+ * made of, for its ETag; 0: the text itself is. NULL: no memory.
+ */
+struct body *body_new(struct answer *a, bool gzip, int level, uint64_t state);
 /* "It is still as you know it". */
 struct body *body_unchanged(const char *etag);
 struct body *body_get(struct body *b);
@@ -26,7 +30,7 @@ void body_put(struct body *b);
  * number and bytes.
  */
 #define CACHE_ENTRIES 32
-#define CACHE_BYTES   (4 << 20) /* of one; larger ones are not kept */
+#define CACHE_BYTES   (24 << 20) /* of all */
 struct cache {
 	pthread_mutex_t lock;
 	struct cached {
@@ -35,6 +39,7 @@ struct cache {
 		struct body *body;
 	} entry[CACHE_ENTRIES];
 	uint64_t clock;
+	size_t bytes;
 };
 void cache_init(struct cache *c);
 void cache_free(struct cache *c);

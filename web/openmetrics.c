@@ -81,14 +81,24 @@ static void put_value(struct text *t, uint64_t n, uint64_t divisor)
 /* --- labels -------------------------------------------------------------------------------------
  */
 
+/* Most texts; they need neither cleaning nor escapes. */
+static bool is_plain(const char *s)
+{
+	while (*s > ' ' && *s < 0x7f && *s != '\\' && *s != '"')
+		s++;
+	return !*s;
+}
+
 static void put_label(struct text *t, const char *name, const char *value)
 {
-	_cleanup_free_ char *clean = text_clean(value);
+	_cleanup_free_ char *clean = is_plain(value) ? NULL : text_clean(value);
 
 	if (t->len)
 		put(t, ",", 1);
 	puts_to(t, name);
 	put(t, "=\"", 2);
+	if (!clean)
+		puts_to(t, is_plain(value) ? value : "");
 	for (const char *p = clean ? clean : ""; *p; p++) {
 		if (*p == '\\' || *p == '"')
 			put(t, "\\", 1);
@@ -327,8 +337,8 @@ static void put_info(struct exposition *x)
 	}
 }
 
-/* How old the data is: all that is told of stale data. */
-static void put_age(struct exposition *x)
+/* Of when the data is, and whether that is long ago: all that is told of stale data. */
+static void put_time(struct exposition *x)
 {
 	const struct view *v = &x->look.view;
 
@@ -338,9 +348,10 @@ static void put_age(struct exposition *x)
 		!v->snapshot || v->stale ? "loadcell_data_stale 1\n" : "loadcell_data_stale 0\n");
 	if (!v->snapshot)
 		return;
-	put_head(x, "data_age_seconds", "", "gauge", "seconds", "Age of the sample.");
-	puts_to(&x->out, "loadcell_data_age_seconds ");
-	put_value(&x->out, v->age_ns, NSEC_PER_SEC);
+	put_head(x, "data_timestamp_seconds", "", "gauge", "seconds",
+		"When the sample was taken; time() less this is its age.");
+	puts_to(&x->out, "loadcell_data_timestamp_seconds ");
+	put_value(&x->out, v->info->time_ns, NSEC_PER_SEC);
 	put(&x->out, "\n", 1);
 }
 
@@ -360,7 +371,7 @@ void answer_openmetrics(const struct asked *q, struct answer *a)
 	struct exposition x = {.open_metrics = q->request->open_metrics};
 
 	site_look(q->site, &x.look);
-	put_age(&x);
+	put_time(&x);
 	if (x.look.view.snapshot && !x.look.view.stale && label_rows(&x) == 0)
 		put_metrics(&x);
 	if (x.open_metrics)
@@ -379,7 +390,6 @@ void answer_openmetrics(const struct asked *q, struct answer *a)
 		return; /* no body: out of memory */
 	}
 	a->status = MHD_HTTP_OK;
-	a->changes = true;
 	a->type = x.open_metrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
 				 : "text/plain; version=0.0.4; charset=utf-8";
 	a->body = x.out.p;

@@ -38,7 +38,7 @@ static const struct route {
 	{"/api/v1/events", false, OF_EVENTS, false, answer_events},
 	{"/api/v1/runs", false, OF_SAMPLE | OF_RUNS, false, answer_runs},
 	{"/api/v1/metrics", false, OF_NOTHING, false, answer_table},
-	{"/metrics", false, OF_TIME, false, answer_openmetrics},
+	{"/metrics", false, OF_SAMPLE, false, answer_openmetrics},
 	{"/healthz", false, OF_TIME, false, answer_health},
 	{"/", false, OF_SAMPLE, false, answer_page},
 	{"/host", false, OF_NOTHING, false, answer_page},
@@ -63,6 +63,7 @@ struct server {
 	struct body **files[2]; /* of the pages, as they are and packed */
 	size_t n_files;
 	bool local;
+	uint64_t started_ns;  /* counts of lines begin anew with each start */
 	pthread_mutex_t lock; /* of the clients */
 	struct client *clients;
 };
@@ -145,17 +146,17 @@ static void give_request_time(struct exchange *x, unsigned int seconds)
 /* A number for the state of all that a route's answer is made of. */
 static uint64_t state_of(struct server *s, unsigned int made_of)
 {
-	uint64_t parts[4] = {0};
+	uint64_t parts[5] = {s->started_ns};
 	struct look l;
 
 	if (made_of & OF_EVENTS)
-		parts[0] = site_lines(s->site, SITE_EVENTS, NULL, NULL, NULL, NULL);
+		parts[1] = site_lines(s->site, SITE_EVENTS, NULL, NULL, NULL, NULL);
 	if (made_of & OF_RUNS)
-		parts[1] = site_lines(s->site, SITE_RUNS, NULL, NULL, NULL, NULL);
+		parts[2] = site_lines(s->site, SITE_RUNS, NULL, NULL, NULL, NULL);
 	if (made_of & OF_SAMPLE) {
 		site_look(s->site, &l);
-		parts[2] = l.view.snapshot ? l.view.info->time_ns : 0;
-		parts[3] = l.view.stale;
+		parts[3] = l.view.snapshot ? l.view.info->time_ns : 0;
+		parts[4] = l.view.stale;
 		site_look_done(s->site, &l);
 	}
 	return fnv64(FNV64_START, parts, sizeof(parts));
@@ -169,16 +170,14 @@ static struct body *make_body(struct exchange *x)
 	uint64_t state = kept ? state_of(s, x->route->made_of) : 0;
 	struct body *b = kept ? cache_find(&s->cache, x->request.key, state) : NULL;
 	struct answer a = {0};
-	size_t len;
 
 	if (b)
 		return b;
 	x->route->answer(&q, &a);
 	if (!a.body)
 		answer_error(&x->request, &a, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
-	len = a.len;
-	b = body_new(&a, x->gzip, GZIP_QUICK);
-	if (b && kept && b->status == MHD_HTTP_OK && len <= CACHE_BYTES)
+	b = body_new(&a, x->gzip, GZIP_QUICK, state);
+	if (b && kept && b->status == MHD_HTTP_OK)
 		cache_keep(&s->cache, x->request.key, state, b);
 	return b;
 }
@@ -229,7 +228,7 @@ static enum MHD_Result refuse(struct exchange *x, unsigned int status, const cha
 
 	answer_error(&x->request, &a, status, "%s", text);
 	body_put(x->body);
-	x->body = body_new(&a, false, 0);
+	x->body = body_new(&a, false, 0, 0);
 	return send_body(x, x->body);
 }
 
@@ -308,7 +307,7 @@ static enum MHD_Result begin(struct exchange *x, const char *path)
 	r->path = strdup(path);
 	x->gzip = accepts_gzip(header(x, "Accept-Encoding"));
 	r->open_metrics = strstr(header(x, "Accept"), "application/openmetrics-text");
-	key = format_string("%c%s", x->gzip ? 'z' : '-', r->key);
+	key = format_string("%c%c%s", x->gzip ? 'z' : '-', r->open_metrics ? 'o' : '-', r->key);
 	free(r->key);
 	r->key = key;
 	return r->path && r->key ? MHD_YES : MHD_NO;
@@ -391,7 +390,7 @@ static struct body *file_body(const struct page_file *f, bool gzip)
 	a.body = malloc(f->len + 1);
 	if (a.body)
 		memcpy(a.body, f->body, f->len);
-	return body_new(&a, gzip, GZIP_BEST);
+	return body_new(&a, gzip, GZIP_BEST, 0);
 }
 
 static int make_files(struct server *s)
@@ -437,6 +436,7 @@ int server_new(
 	s->site = site;
 	s->pages = pages;
 	s->local = local;
+	s->started_ns = now_ns(CLOCK_REALTIME);
 	pthread_mutex_init(&s->lock, NULL);
 	cache_init(&s->cache);
 	r = start(s, fd);
