@@ -20,13 +20,14 @@ web_start()
 	url=http://127.0.0.1:$port/
 	wait_for 10 '(echo >/dev/tcp/127.0.0.1/$port) 2>/dev/null' || fail "no server: $(cat "$work/web.log")"
 }
-# made_up COUNT: snapshots of so many instances, and their configuration in $made.
+# made_up COUNT: snapshots of so many instances, like the first of the collector's, and their configuration in $made.
 made_up()
 {
+	cp "$run_dir/snapshot" "$work/real.snapshot" || fail "no snapshot to be like"
 	made=$work/made.conf
 	mkdir -p "$work/made/run" "$work/made/data"
 	printf 'run_dir = %s\ndata_dir = %s\ninterval = 1s\n' "$work/made/run" "$work/made/data" >"$made"
-	setsid "$B/live/snapshots" "$work/made/run/snapshot" "$1" </dev/null >/dev/null 2>&1 8>&- &
+	setsid "$B/live/snapshots" "$work/made/run/snapshot" "$1" of "$work/real.snapshot" </dev/null >/dev/null 2>&1 8>&- &
 	maker=$!
 	at_exit "kill $maker 2>/dev/null; wait $maker 2>/dev/null"
 	wait_for 10 '[ -s "$work/made/run/snapshot" ]' || fail "no snapshot of made-up instances"

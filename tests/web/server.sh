@@ -122,6 +122,8 @@ answers 200 -H "If-None-Match: \"other\"" "${url}api/v1/metrics"
 get -H 'Accept-Encoding: gzip' "${url}api/v1/metrics" | gzip -d | cmp - <(get "${url}api/v1/metrics") || fail "gzip is not the same"
 get -H 'Accept-Encoding: gzip;q=0' "${url}api/v1/metrics" | cmp - <(get "${url}api/v1/metrics") || fail "gzip that was not wanted"
 
+cp "$run_dir/snapshot" "$work/one.snapshot" # of a running instance
+
 # --- events, runs, and no collector --------------------------------------------------------------------
 lxc_stop "${prefix}web"
 wait_for 20 'get "${url}api/v1/events?instance=${prefix}web" | jq -e ".events[0].how == \"stop\"" >/dev/null' || fail "no stop: $(get "${url}api/v1/events")"
@@ -139,6 +141,7 @@ answers 503 "$list"
 grep -q 'the collector does not run' "$work/got" || fail "no word of a missing collector: $(cat "$work/got")"
 
 # --- OpenMetrics, and a real Prometheus -----------------------------------------------------------------
+cp "$work/one.snapshot" "$run_dir/snapshot"
 made_up 1000
 web_start "$made"
 get "${url}metrics" | promtool check metrics >"$work/promtool" 2>&1 || fail "promtool: $(head -n 5 "$work/promtool")"
@@ -160,7 +163,7 @@ wait_for 60 '[ "$(ask "count(loadcell_pids_current)")" = 1000 ]' || fail "Promet
 [ "$(ask 'up{job="loadcell"}')" = 1 ] || fail "Prometheus says that loadcell is down"
 [ "$(ask 'count(loadcell_instance_info{name="made-up-7"})')" = 1 ] || fail "no info of an instance"
 spent=$(awk '{ print $14 + $15 }' "/proc/$web/stat")
-for ((i = 0; i < 20; i++)); do get -o "$work/got" -H 'Accept: application/openmetrics-text; version=1.0.0' -H 'Accept-Encoding: gzip' "${url}metrics"; done
+for ((i = 0; i < 20; i++)); do sleep 0.25; get -o "$work/got" -H 'Accept: application/openmetrics-text; version=1.0.0' -H 'Accept-Encoding: gzip' "${url}metrics"; done
 spent=$(($(awk '{ print $14 + $15 }' "/proc/$web/stat") - spent))
 echo "note: Prometheus has 1,000 instances; a scrape of $(gzip -dc "$work/got" | wc -c) bytes in $(wc -c <"$work/got") takes $((spent * 1000 / $(getconf CLK_TCK) / 20)) ms of CPU, Prometheus' own not counted"
 
