@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "json.h"
 
-#include <inttypes.h>
 #include <string.h>
-
-#include "../lib/zabbix.h"
 
 /*
  * What a Zabbix agent's item takes in one piece: the named metrics and no others, under their
- * numbers, which never change, as Zabbix 6.0 cuts a value at 512 KB. What is absent has no key;
- * what is unlimited stands in "unlimited" instead.
+ * numbers, which never change, as Zabbix 6.0 cuts a value at 512 KB. What is absent, unlimited or
+ * empty has no key, and a name that is the handle has none.
  */
 #define ASKED_MAX 100
 
@@ -25,22 +22,26 @@ static void put_values(
 {
 	char key[12];
 
-	for (int unlimited = 0; unlimited < 2; unlimited++) {
-		json_begin(j, unlimited ? "unlimited" : "m", '{');
-		for (size_t i = 0; i < a->n; i++) {
-			const struct metric *m = a->metrics[i];
-			struct value v = m->scope == scope ? snapshot_value(a->view.snapshot, scope,
-								     row, m->id)
-							   : value_absent();
+	json_begin(j, "m", '{');
+	for (size_t i = 0; i < a->n; i++) {
+		const struct metric *m = a->metrics[i];
+		struct value v = value_absent();
 
-			snprintf(key, sizeof(key), "%u", m->id);
-			if (!unlimited && v.state == VALUE_PRESENT)
-				json_metric(j, key, m, v);
-			else if (unlimited && v.state == VALUE_UNLIMITED)
-				json_number(j, key, 1);
-		}
-		json_end(j, '}');
+		if (m->scope == scope)
+			v = snapshot_value(a->view.snapshot, scope, row, m->id);
+		if (!value_is_number(v))
+			continue;
+		snprintf(key, sizeof(key), "%u", m->id);
+		json_metric(j, key, m, v);
 	}
+	json_end(j, '}');
+}
+
+/* What is empty or the same has no key: every byte counts a thousand times. */
+static void put_text(struct json_out *j, const char *key, const char *text, const char *same)
+{
+	if (*text && strcmp(text, same) != 0)
+		json_text(j, key, text);
 }
 
 static bool wants(const struct asked *a, enum metric_scope scope)
@@ -76,29 +77,24 @@ static void put_groups(struct json_out *j, const char *lines)
 	for (char *p = text; p && *p; p++)
 		if (*p == '\n')
 			*p = p[1] ? ',' : '\0';
-	json_text(j, "groups", text);
+	put_text(j, "groups", text ? text : "", "");
 }
 
 static void put_instances(
 	struct json_out *j, const struct asked *a, const struct row_match *rows, size_t n)
 {
-	const char *host = view_host_text(&a->view, TEXT_NAME);
-	char zabbix[ZABBIX_NAME_SIZE];
-
 	json_begin(j, "instances", '[');
 	for (const struct row_match *r = rows; r < rows + n; r++) {
 		const char *handle = r->fixed.text[TEXT_HANDLE];
 
-		zabbix_name(handle, r->fixed.index, host, zabbix);
 		json_line(j);
 		json_begin(j, NULL, '{');
 		json_text(j, "handle", handle);
-		json_text(j, "name", r->fixed.text[TEXT_NAME]);
-		json_text(j, "hostname", r->fixed.text[TEXT_HOSTNAME]);
+		put_text(j, "name", r->fixed.text[TEXT_NAME], handle);
+		put_text(j, "hostname", r->fixed.text[TEXT_HOSTNAME], "");
 		put_groups(j, r->fixed.text[TEXT_GROUPS]);
 		json_text(j, "lxcpath", r->fixed.text[TEXT_LXCPATH]);
 		json_text(j, "kind", r->fixed.text[TEXT_KIND]);
-		json_text(j, "zabbix", zabbix);
 		put_values(j, a, SCOPE_INSTANCE, r->row);
 		json_end(j, '}');
 	}

@@ -280,6 +280,7 @@ class Template:
 
     def instance_rows(self):
         paths = {m: "i.%s || ''" % p[2:] for m, p in AGENT_IDENTITY.items()}
+        paths["NAME"] = "i.name || i.handle"
         for name, metric in (("MEM", "memory_limit_bytes"), ("DISK", "disk_limit_bytes")):
             number = self.metrics[metric]["id"]
             paths[name + "LIMIT"] = "i.m['%d'] || ''" % number
