@@ -259,7 +259,8 @@ install: all
 	for u in loadcelld loadcell-snmp; do \
 		sed 's,/usr/sbin/,$(PREFIX)/sbin/,' etc/$$u.service >$(UNITS)/$$u.service || exit 1; done
 	install -m 644 snmp-subagent/LOADCELL-MIB.txt $(MIBS)
-	install -m 644 etc/snmp/loadcell-snmpd.conf $(DESTDIR)$(SHARE)
+	install -m 644 etc/snmp/loadcell-snmpd.conf docs/report-schema.json docs/fleet-schema.json $(DESTDIR)$(SHARE)
+	install contrib/zabbix/loadcell-export $(DESTDIR)$(PREFIX)/bin
 	install -m 644 etc/loadcell.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf
 	for s in 1 5 7 8; do install -m 644 man/*.$$s $(MAN)/man$$s || exit 1; done
 
@@ -269,7 +270,8 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/loadcell $(DESTDIR)$(PREFIX)/sbin/loadcelld \
 		$(DESTDIR)$(PREFIX)/sbin/loadcell-snmp $(MIBS)/LOADCELL-MIB.txt \
-		$(DESTDIR)$(SHARE)/loadcell-snmpd.conf \
+		$(DESTDIR)$(SHARE)/loadcell-snmpd.conf $(DESTDIR)$(SHARE)/report-schema.json \
+		$(DESTDIR)$(SHARE)/fleet-schema.json $(DESTDIR)$(PREFIX)/bin/loadcell-export \
 		$(HELPERS:%=$(DESTDIR)$(LIBEXEC)/%) $(UNITS)/loadcelld.service $(UNITS)/loadcell-snmp.service \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf \
 		$(foreach f,$(wildcard man/*.[1578]),$(MAN)/man$(subst .,,$(suffix $f))/$(notdir $f))

@@ -194,8 +194,9 @@ setsid "$B/bin/loadcell-snmp" -c "$work/second.conf" >"$work/second-snmp.log" 2>
 servers=("$!" "${servers[@]}")
 host first "loadcell instances by SNMP" "$v3" "$hosts_macros" >"$work/id.first" &&
 	host second "loadcell instances by SNMP" "${v3/$port/$((port + 1))}" "$hosts_macros" >"$work/id.second" || fail "no hosts for hosts"
-made() { api host.get '{"output":["host","hostid","status"],"selectParentTemplates":["host"],"groupids":'"$(api hostgroup.get '{"filter":{"name":["Instances"]},"output":[]}' | jq -c 'map(.groupid)')"'}'; }
+made() { api host.get '{"output":["host","hostid","status"],"selectParentTemplates":["host"],"groupids":'"$(api hostgroup.get '{"filter":{"name":["Instances"]},"output":["groupid"]}' | jq -c 'map(.groupid)')"'}'; }
 mine() { made | jq -r --arg p "${prefix//./_2E}" '.[].host | select(startswith($p))'; }
+[ -z "${ZABBIX_DEBUG:-}" ] || { sleep 40; grep cycle "$work/server.log"; query -d zabbix -At -c "select t.triggerid, h.host, t.description, t.flags, d.triggerid_up from triggers t join functions f using (triggerid) join items i using (itemid) join hosts h using (hostid) left join trigger_depends d on d.triggerid_down = t.triggerid where t.triggerid in ($(grep -o 'triggerid:[0-9]*' "$work/server.log" | cut -d: -f2 | sort -u | paste -sd,))"; }
 wait_for 60 '[ "$(mine | wc -l)" = 10 ]' || { mine; tail -n 5 "$work/server.log"; fail "$(mine | wc -l) hosts of 10"; }
 loadcell list --json | jq -r --arg p "$prefix" '.instances[] | select(.handle | startswith($p)) | .zabbix_name' | sort >"$work/named"
 mine | grep -v 'second[.]example$' | sort | cmp - "$work/named" || fail "the hosts have other names: $(mine) $(cat "$work/named")"
