@@ -186,11 +186,11 @@ check-generated: $(B)/bin/loadcell
 	@diff -ru -x '*.py' -x README.md -x FLEET.md -x loadcell-export -x __pycache__ contrib/zabbix $(B)/zabbix || \
 		{ echo 'contrib/zabbix differs from what generate.py makes: run make generate'; exit 1; }
 
-# A real Zabbix, with real instances: 6.0, 7.0, and the 6.0 templates in 7.0.
-check-zabbix:
+# A real Zabbix, with real instances: 6.0; all: 7.0 and the 6.0 templates in 7.0 too, and every trigger.
+check-zabbix check-zabbix-all:
 	@DEPS='$(DEPS)' tests/deps zabbix
-	+@$(AGAIN) $(BIN) $(B)/live/many-instances
-	@tests/check-zabbix $(B)
+	+@$(AGAIN) $(BIN)
+	@tests/check-zabbix $(B) $(if $(filter %-all,$@),--all)
 
 check-docs:
 	@tests/check-docs
@@ -287,7 +287,7 @@ clean:
 #: make check        every test that this machine can run
 #: make check-unit   unit tests only: unprivileged, offline
 #: make check-live   tests with real LXC instances (root); LIVE=tests/live/X.sh for one
-#: make check-zabbix the templates in real Zabbix servers (root)
+#: make check-zabbix the templates in a real Zabbix server (root); check-zabbix-all: in all
 #: make check-format check-generated check-docs check-asan check-clang
 #: make format       reformat the C files
 #: make generate     write man/loadcell-metrics.7 and LOADCELL-MIB.txt from the metric table
@@ -301,7 +301,7 @@ clean:
 #: variables         B=build CC=gcc OPT='-O2 -g' CFLAGS LDFLAGS V=1 DEPS=no
 
 .PHONY: all deps run check fixtures check-unit check-asan check-clang unit check-live \
-	check-generated check-docs check-format format generate fuzz run-fuzz soak soak-programs bench bench-report analyze \
+	check-zabbix check-zabbix-all check-generated check-docs check-format format generate fuzz run-fuzz soak soak-programs bench bench-report analyze \
 	install uninstall help clean FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
