@@ -96,6 +96,20 @@ static void put_row(struct json_out *j, const char *key, const struct report *r,
 	json_end(j, '}');
 }
 
+void report_json_fleet(struct json_out *j, const char *key, const struct report_row *row)
+{
+	if (!key)
+		json_line(j);
+	json_begin(j, key, '{');
+	json_text(j, "name", row->name);
+	json_text(j, "at_risk", row->risk);
+	json_begin(j, "figures", '{');
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		json_figure(j, report_field[i].name, row->value[i]);
+	json_end(j, '}');
+	json_end(j, '}');
+}
+
 void report_json(FILE *out, const struct report *r, const struct report_ask *ask)
 {
 	static const char *const by[] = {"instance", "name-prefix", "group", "host"};

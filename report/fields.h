@@ -82,7 +82,9 @@ enum field_unit {
 	X(HOST_FILES, "host_open_files_max", NUMBER, S)                                            \
 	X(HOST_FILES_LIMIT, "host_open_files_limit", NUMBER, S)                                    \
 	X(HOST_CGROUPS, "host_memory_cgroups_max", NUMBER, S)                                      \
-	X(HOST_CGROUPS_LIMIT, "host_memory_cgroups_limit", NUMBER, S)
+	X(HOST_CGROUPS_LIMIT, "host_memory_cgroups_limit", NUMBER, S)                              \
+	X(HOST_DISK_USED, "host_disk_used_bytes", BYTES, S)                                        \
+	X(HOST_DISK, "host_disk_bytes", BYTES, S)
 
 #define REPORT_FIELD_ID(id, name, unit, sum) FIELD_##id,
 enum field {

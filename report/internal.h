@@ -96,4 +96,6 @@ void report_csv_head(FILE *out);
 void report_csv_row(FILE *out, bool clean, const struct report_row *row);
 /* The exact decimal, null or "unlimited". */
 void json_figure(struct json_out *j, const char *key, double v);
+/* A host in the list of a fleet, or with a key all together. */
+void report_json_fleet(struct json_out *j, const char *key, const struct report_row *row);
 void report_json(FILE *out, const struct report *r, const struct report_ask *ask);

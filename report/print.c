@@ -168,7 +168,7 @@ static void put_forecasts(const struct pen *p, const struct report *r)
 
 			if (answer != STAT_WITHIN && answer != STAT_REACHED && row != &r->host)
 				quiet++;
-			else if (row != &r->host || k != REPORT_DISK) {
+			else {
 				stat_forecast_text(&row->forecast[k], text);
 				cell(p, -p->name, row == &r->host ? "the host" : row->name);
 				cell(p, 7, report_resource[k].name);
@@ -203,15 +203,15 @@ static void put_host(const struct pen *p, const struct report *r)
 		{"headroom: peak together", HOST(ROOM_PEAK)},
 	};
 	static const char *const ceilings[] = {
-		"tasks", "maps of one", "open files", "memory cgroups"};
-	static const char *const head[] = {"CPU", "MEMORY", "KERNEL", "MAX", "LIMIT"};
+		"tasks", "maps of one", "open files", "memory cgroups", "disk"};
+	static const char *const head[] = {"CPU", "MEMORY", "CEILINGS", "MAX", "LIMIT"};
 	const double *v = r->host.value;
 
-	begin_table(p, "HOST", "and its kernel's ceilings");
+	begin_table(p, "HOST", "and the ceilings of its kernel and disks");
 	fputs(p->html ? "<tr class=h>" : "", p->out);
 	cell(p, -27, "");
 	for (size_t i = 0; i < ARRAY_SIZE(head); i++)
-		cell(p, i == 2 ? -17 : 8, i == 2 && !p->html ? "   KERNEL" : head[i]);
+		cell(p, i == 2 ? -17 : 8, i == 2 && !p->html ? "   CEILINGS" : head[i]);
 	end_row(p);
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		enum field max = FIELD_HOST_TASKS + 2 * (enum field)i;

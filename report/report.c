@@ -27,6 +27,7 @@ struct command_line {
 	struct report_ask ask;
 	struct pen pen;
 	struct report_row total; /* of a fleet */
+	struct json_out json;    /* the same */
 };
 
 /* --- options ---------------------------------------------------------------------------------- */
@@ -185,6 +186,8 @@ static void put_host(struct command_line *c, struct report *r)
 		snprintf(r->host.risk, sizeof(r->host.risk), "%zu", risks);
 	if (c->form == FORM_CSV)
 		put_csv(c, r);
+	else if (c->form == FORM_JSON)
+		report_json_fleet(&c->json, NULL, &r->host);
 	else
 		put_section_row(&c->pen, &fleet, &r->host);
 }
@@ -210,36 +213,58 @@ static int take_export(void *data, const char *file, const json_t *document)
 	return 0;
 }
 
+static void begin_fleet(struct command_line *c)
+{
+	c->json = (struct json_out){.out = c->pen.out};
+	row_clear(&c->total);
+	if (c->form == FORM_CSV) {
+		report_csv_head(c->pen.out);
+	} else if (c->form == FORM_JSON) {
+		json_begin(&c->json, NULL, '{');
+		json_text(&c->json, "format", "loadcell-fleet");
+		json_number(&c->json, "schema", 1);
+		json_begin(&c->json, "hosts", '[');
+	} else {
+		if (c->form == FORM_HTML)
+			html_begin(c->pen.out, "loadcell: fleet");
+		put_section_head(&c->pen, &fleet);
+	}
+}
+
+static void end_fleet(struct command_line *c)
+{
+	struct report_row total = c->total;
+
+	total.name = (char[]){"all"};
+	if (c->form == FORM_JSON) {
+		json_end(&c->json, ']');
+		report_json_fleet(&c->json, "all", &total);
+		json_end(&c->json, '}');
+		putc('\n', c->pen.out);
+	} else if (c->form != FORM_CSV) {
+		put_section_row(&c->pen, &fleet, &total);
+		if (c->form == FORM_HTML)
+			fputs("</table></html>\n", c->pen.out);
+	}
+}
+
 static int many_hosts(struct command_line *c)
 {
 	struct fleet_call call = {.c = c, .alone = c->ask.n_patterns == 1};
-	FILE *out = c->pen.out;
 	int result;
 
-	row_clear(&c->total);
 	if (!c->ask.n_patterns)
 		return cli_usage(c->cli, "--from-json needs files");
 	if (c->ask.by == BY_PREFIX || c->ask.by == BY_GROUP)
 		return cli_usage(c->cli, "of exports --by is instance or host");
-	if (!call.alone && c->form == FORM_JSON)
-		return cli_usage(c->cli, "several exports make text, csv or html");
-	if (!call.alone && c->form == FORM_CSV)
-		report_csv_head(out);
-	else if (!call.alone) {
-		if (c->form == FORM_HTML)
-			html_begin(out, "loadcell: fleet");
-		put_section_head(&c->pen, &fleet);
-	}
+	if (!call.alone)
+		begin_fleet(c);
 	result = report_each_export(
 		c->ask.patterns, c->ask.n_patterns, take_export, &call, &call.err);
 	if (result < 0)
 		return cli_fail(c->cli, CLI_FAILED, "%s", call.err.text);
-	if (!call.alone && c->form != FORM_CSV) {
-		c->total.name = (char[]){"all"};
-		put_section_row(&c->pen, &fleet, &c->total);
-		if (c->form == FORM_HTML)
-			fputs("</table></html>\n", out);
-	}
+	if (!call.alone)
+		end_fleet(c);
 	return CLI_DONE;
 }
 

@@ -97,6 +97,21 @@ static int take_sample(struct runs_list *l, const struct view *v)
 	return 0;
 }
 
+/* The file systems that hold instances, together. */
+static void take_filesystems(struct report_row *host, const struct view *v)
+{
+	for (size_t row = 0; row < v->info->rows[SCOPE_FILESYSTEM]; row++) {
+		double size = to_double(METRIC_FILESYSTEM_SIZE,
+			snapshot_value(v->snapshot, SCOPE_FILESYSTEM, row, METRIC_FILESYSTEM_SIZE));
+		double left = to_double(
+			METRIC_FILESYSTEM_AVAILABLE, snapshot_value(v->snapshot, SCOPE_FILESYSTEM,
+							     row, METRIC_FILESYSTEM_AVAILABLE));
+
+		add_point(&host->value[FIELD_HOST_DISK], size);
+		add_point(&host->value[FIELD_HOST_DISK_USED], size - left);
+	}
+}
+
 static void take_host(struct report_row *host, const struct view *v)
 {
 	static const struct {
@@ -114,6 +129,7 @@ static void take_host(struct report_row *host, const struct view *v)
 			to_double(kept[i].metric, view_host_value(v, kept[i].metric));
 	host->value[FIELD_HOST_TASKS_LIMIT] = fmin(host->value[FIELD_HOST_TASKS_LIMIT], pids);
 	host->value[FIELD_HOST_CGROUPS_LIMIT] = 65535; /* 16 bits of id: mm/memcontrol.c */
+	take_filesystems(host, v);
 }
 
 static int by_index(const void *a, const void *b)

@@ -98,6 +98,11 @@ awk -v a="$cpu_before" -v b="$(figure "$busy" cpu_usage_seconds)" -v c="$(metric
 jq -e '.host.figures | .host_memory_used_peak_bytes <= .host_memory_peak_upper_bytes and
 	.memory_peak_average_bytes <= .host_memory_sum_of_peaks_bytes and
 	.host_tasks_limit > 0' "$work/report.json" >/dev/null || fail "the host's figures contradict each other"
+# Instances are on one file system here, and all of it is asked for in the same second.
+[ "$(host host_disk_bytes)" = "$(df -B1 --output=size "$lxcpath" | tail -n 1 | tr -d ' ')" ] ||
+	fail "the host's disk: $(host host_disk_bytes), not $(df -B1 --output=size "$lxcpath" | tail -n 1)"
+awk -v a="$(host host_disk_used_bytes)" -v b="$(df -B1 --output=size,avail "$lxcpath" | awk 'END { print $1 - $2 }')" \
+	'BEGIN { d = a - b; exit !(d * d < 1e8 * 1e8) }' || fail "used of the host's disk: $(host host_disk_used_bytes)"
 ledger=$(loadcell runs --json "$ended" | jq -s '.[0].metrics.cpu_usage_seconds')
 close_to "CPU time of $ended" "$(figure "$ended" cpu_usage_seconds)" "$ledger"
 

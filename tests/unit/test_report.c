@@ -429,6 +429,7 @@ static void test_schema(void **state)
 {
 	_cleanup_free_ char *plain = format_string("%s/plain.json", dir);
 	_cleanup_free_ char *groups = format_string("%s/groups.json", dir);
+	_cleanup_free_ char *both = format_string("%s/fleet.txt", dir), *fleet = NULL;
 	_cleanup_free_ char *text = REPORT(CLI_DONE, "--format", "json", "--output", plain);
 	_cleanup_free_ char *none =
 		REPORT(CLI_DONE, "--format", "json", "--by", "group", "-o", groups);
@@ -440,6 +441,14 @@ static void test_schema(void **state)
 		skip();
 	}
 	shell("/usr/bin/python3 tests/report/schema %s/*.json %s/export.json.gz", dir, dir);
+	fleet = REPORT(CLI_DONE, "--format", "json", "-o", both, "--from-json", plain, plain);
+	assert_string_equal(fleet, "");
+	shell("/usr/bin/python3 tests/report/schema %s", both);
+	/* Two of the same: twice as much memory, and as many instances. */
+	shell("jq -e '(.hosts | length) == 2 and .all.figures.host_memory_bytes == "
+	      "2 * .hosts[0].figures.host_memory_bytes and .all.figures.host_instances == 6' "
+	      "%s >/dev/null",
+		both);
 	/* It does find what is wrong. */
 	shell("jq '.rows[0].figures.colour = 1' %s >%s/wrong.json", plain, dir);
 	shell("! /usr/bin/python3 tests/report/schema %s/wrong.json 2>/dev/null", dir);
