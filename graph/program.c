@@ -2,6 +2,7 @@
 #include "program.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <spawn.h>
 #include <string.h>
 
@@ -26,13 +27,21 @@ int graph_program_start(const char **argv, int fd, pid_t *ret)
 {
 	char path[PATH_MAX];
 	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none;
 	int r;
 
 	argv[0] = GRAPH_PROGRAM;
+	/* A server blocks the signals that end this one. */
+	sigemptyset(&none);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, fd, STDOUT_FILENO);
-	r = posix_spawn(
-		ret, program_path(path), &actions, NULL, (char *const *)(uintptr_t)argv, environ);
+	r = posix_spawn(ret, program_path(path), &actions, &attributes,
+		(char *const *)(uintptr_t)argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attributes);
 	return -r;
 }

@@ -187,7 +187,6 @@ static void run_job(void *job)
 	struct exchange *x = job;
 
 	x->body = make_body(x);
-	x->begun = true;
 	MHD_resume_connection(x->request.connection);
 }
 
@@ -241,6 +240,8 @@ static bool is_local_host(const char *host)
 	const char *end = *host == '[' ? strchr(host, ']') : strchr(host, ':');
 	size_t len = end ? (size_t)(end - host) : strlen(host), skip = *host == '[';
 
+	if (!*host) /* older than names of hosts: no browser */
+		return true;
 	if (len - skip >= sizeof(name) || len <= skip)
 		return false;
 	memcpy(name, host + skip, len - skip);
