@@ -274,7 +274,7 @@ static const struct option options[] = {
 		"/var/lib/loadcell-snmp", "an absolute path"},
 	{NUMBER("snmp_contexts", snmp_contexts, count), 0, 100000, NULL,
 		"1000", "a number from 0 to 100000"},
-	{STRING(listen, is_listen, 0),
+	{STRING(listen, is_listen, sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1),
 		"127.0.0.1:9818", "127.0.0.1:PORT, [::1]:PORT, localhost:PORT or the path of a "
 		"Unix socket"},
 	{STRING(check, is_check, 0),

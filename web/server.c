@@ -300,13 +300,23 @@ static bool accepts_gzip(const char *accepted)
 	return gzip && strncmp(gzip + 4, ";q=0", 4 + !strncmp(gzip + 4, ";q=0.", 5)) != 0;
 }
 
+/*
+ * To compress 5 MB for a Prometheus on this very host costs more than all else of a scrape, and
+ * saves nothing. Behind a proxy there may be a network.
+ */
+static bool is_worth_packing(const struct exchange *x, const char *path)
+{
+	return x->server->local || strcmp(path, "/metrics") != 0 || *header(x, "X-Forwarded-For") ||
+	       *header(x, "Forwarded") || *header(x, "Via");
+}
+
 static enum MHD_Result begin(struct exchange *x, const char *path)
 {
 	struct request *r = &x->request;
 	char *key;
 
 	r->path = strdup(path);
-	x->gzip = accepts_gzip(header(x, "Accept-Encoding"));
+	x->gzip = accepts_gzip(header(x, "Accept-Encoding")) && is_worth_packing(x, path);
 	r->open_metrics = strstr(header(x, "Accept"), "application/openmetrics-text");
 	key = format_string("%c%c%s", x->gzip ? 'z' : '-', r->open_metrics ? 'o' : '-', r->key);
 	free(r->key);

@@ -158,6 +158,8 @@ export class Charts {
 		this.span = 3600;
 		this.end = null; // null: now
 		this.charts = pictures.map((p) => new Chart(into, p, this));
+		this.nothing = element('p', { class: 'quiet', role: 'status', hidden: '' }, 'Nothing is known of this time.');
+		into.append(this.nothing);
 		this.#controls();
 		this.#fromAddress();
 		matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#draw());
@@ -278,6 +280,7 @@ export class Charts {
 		for (const c of this.charts)
 			c.show(this.data, ...this.drawn);
 		this.drawing = false;
+		this.nothing.hidden = this.charts.some((c) => !c.figure.hidden);
 		const at = this.cursor;
 		this.cursor = null;
 		if (at !== null)
