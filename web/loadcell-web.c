@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
 #include <locale.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <signal.h>
 #include <string.h>
@@ -155,6 +156,9 @@ static int serve(const struct config *config, const char *pages_dir, struct erro
 		return r;
 	raise_descriptors();
 	block_signals(&ends);
+	/* Answers of megabytes go back to the kernel, instead of staying in a heap of each thread. */
+	mallopt(M_MMAP_THRESHOLD, 256 << 10);
+	mallopt(M_ARENA_MAX, 2);
 	if (site_new(config, &site) < 0)
 		return error_set(err, -ENOMEM, "out of memory");
 	fd = listen_on(config->listen, err);
