@@ -207,7 +207,7 @@ FILESYSTEM_TRIGGERS = [
             'timeleft({fs:filesystem_available_bytes},{$LOADCELL.DISK.WINDOW:"{#MOUNT}"},0)<{$LOADCELL.DISK.AHEAD:"{#MOUNT}"}'
             ' and last({fs:filesystem_available_bytes})<last({fs:filesystem_size_bytes})*(100-{$LOADCELL.DISK.GROWN:"{#MOUNT}"})/100'
             ' and count({fs:filesystem_available_bytes},{$LOADCELL.DISK.WINDOW:"{#MOUNT}"}:now-{$LOADCELL.DISK.HISTORY:"{#MOUNT}"})>0',
-            "WARNING", "The growth continued.", after=("above",)),
+            "WARNING", "The growth continued.", after=("{#MOUNT}: above",)),
 ]
 
 

@@ -221,5 +221,8 @@ echo "note: 10 hosts of 5 instances seen by two; $fresh: $(with_values "$id") st
 lxc_stop "${prefix}proxy"
 wait_for 60 '[ "$(mine | grep -c proxy)" = 0 ]' || { made; fail "the host of an ended instance stays"; }
 echo "note: an ended instance's host is gone"
-! grep -E 'contain a cycle|cannot evaluate|invalid preprocessing' "$work/server.log" || fail "the server complains"
+! grep -E 'contain a cycle|cannot evaluate|invalid preprocessing' "$work/server.log" || {
+	query -d zabbix -At -c "select d.triggerid_down, d.triggerid_up, a.description, b.description from trigger_depends d join triggers a on a.triggerid = d.triggerid_down join triggers b on b.triggerid = d.triggerid_up" | head -n 60
+	fail "the server complains"
+}
 echo "note: $((SECONDS - began)) s in all"
