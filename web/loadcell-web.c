@@ -156,7 +156,8 @@ static int serve(const struct config *config, const char *pages_dir, struct erro
 		return r;
 	raise_descriptors();
 	block_signals(&ends);
-	/* Answers of megabytes go back to the kernel, instead of staying in a heap of each thread. */
+	/* Answers of megabytes go back to the kernel, instead of staying in a heap of each thread.
+	 */
 	mallopt(M_MMAP_THRESHOLD, 256 << 10);
 	mallopt(M_ARENA_MAX, 2);
 	if (site_new(config, &site) < 0)
