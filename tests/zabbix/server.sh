@@ -8,7 +8,7 @@
 #	api METHOD JSON		what the method returns, or fails with the server's words
 #	values HOST		"KEY STATE CLOCK VALUE ERROR" of each enabled item, divided by tabs
 #
-# Variables: web (port), zabbix_port, agent_port, and logs in $work.
+# Variables: web (port), zabbix_port, agent_port, zabbix_agent (leads its process group), and logs in $work.
 
 [ "$(id -u)" = 0 ] || skip "cannot: only root can run servers as users of their own"
 for program in psql php curl zabbix_agentd; do
@@ -173,6 +173,7 @@ zabbix_agent_start()
 		PATH=$B/bin:$PATH LOADCELL_CONFIG=$conf exec setsid setpriv --reuid=zabbix --regid=zabbix \
 			--groups="$(stat -c %g "$run_dir")" -- /usr/sbin/zabbix_agentd -f -c "$work/agent.conf"
 	) &
+	zabbix_agent=$!
 	servers=("$!" "${servers[@]}")
 }
 

@@ -190,6 +190,18 @@ collector_stop
 collector_start "agentx = $work/master" "stale_after = 8s" "disk_walk_share = 20 %"
 both recovers "loadcell leaves instances out" 60
 lxc_stop "$in_disk"
+
+# --- nobody answers -----------------------------------------------------------------------------------------
+setting NODATA 30s
+at_exit 'kill -CONT -- "$snmpd_pid" "-$zabbix_agent" 2>/dev/null'
+kill -STOP -- "$snmpd_pid" "-$zabbix_agent"
+both fires "loadcell: no data for 30s" 150
+for h in snmp-host agent-host; do
+	[ "$(problems $h | wc -l)" = 1 ] || { problems $h; fail "$h: more than one problem while nobody answers"; }
+done
+kill -CONT -- "$snmpd_pid" "-$zabbix_agent"
+both recovers "loadcell: no data" 120
+setting NODATA 5m
 echo "note: $((fired - before)) more fired and recovered"
 
 # --- what a host with the template as it is sends, all that while --------------------------------------------
