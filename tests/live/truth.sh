@@ -12,7 +12,6 @@ command -v ip >/dev/null || skip "ip is not installed: run make deps"
 : "${ROUNDS:=8}"
 
 # io.stat counts what reaches a disk: instances live on one where there is one.
-on_disk() { [ $(($(stat -c %d "$1" 2>/dev/null || echo 0) >> 8)) -ne 0 ]; }
 if ! on_disk "$work" && on_disk /var/lib/lxc; then
 	lxcpath=$(mktemp -d /var/lib/lxc/loadcell-test.XXXXXX) || exit 1
 	chmod 755 "$lxcpath"
@@ -330,17 +329,6 @@ net_lines()
 		fi
 	fi
 	echo "no macvlan on this host: no network traffic"
-}
-
-# A rule that never bites makes v1 kernels count at all (seen on 6.1).
-throttle_line()
-{
-	local device
-	[ "$(version blkio)" = 1 ] && on_disk "$lxcpath" || return 0
-	device=$(stat -c %d "$lxcpath")
-	device=$((device >> 8 & 4095)):$((device & 255 | device >> 12 & 1048320))
-	[ ! -e "/sys/dev/block/$device/partition" ] || device=$(cat "/sys/dev/block/$device/../dev")
-	echo "lxc.cgroup.blkio.throttle.read_bps_device = $device 10000000000"
 }
 
 # instance_new NAME LINES...: with limits, network and disk; what runs comes by `runs`.

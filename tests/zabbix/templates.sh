@@ -19,8 +19,9 @@ load='while :; do
 	sleep 0.1
 done >/dev/null 2>&1'
 names=("${prefix}web" "${prefix}db" "${prefix}kvs" "${prefix}job queue" "${prefix}proxy")
+mkdir -p "$lxcpath" # whose disk it is
 for name in "${names[@]}"; do
-	lxc_new "$name" "$(limits memory=128M cpu=0.5 pids=100)" "lxc.group = backend"
+	lxc_new "$name" "$(limits memory=128M cpu=0.5 pids=100)" "$(throttle_line)" "lxc.group = backend"
 	sed -i '/^lxc.net.0.type = empty/d' "$lxcpath/$name/config"
 	printf 'lxc.net.0.type = veth\nlxc.net.0.name = eth0\nlxc.net.0.flags = up\n' >>"$lxcpath/$name/config"
 	lxc_load "$name" "$load"
