@@ -259,6 +259,28 @@ static void report_without_source(struct checkup *c, const char *cgroups)
 	}
 }
 
+/* See measure_choose_io(): no instance has a value then. Returns whether it was reported. */
+static bool report_uncounted_io(struct checkup *c)
+{
+	struct snapshot_row fixed;
+	size_t len, n = 0;
+
+	for (size_t row = 0; next_instance(c, &row, &fixed); row++) {
+		if (!line_value(fixed.text[TEXT_CGROUPS], "blkio", &len))
+			continue;
+		if (instance_value(c, row, METRIC_IO_READ_BYTES).state != VALUE_ABSENT)
+			return false;
+		n++;
+	}
+	if (!n)
+		return false;
+	report(c, CHECK_WARNING, "blkio counts no I/O before any of its throttling rules is set");
+	advise(c, "one that never bites makes it count for all from then on: "
+		  "lxc.cgroup.blkio.throttle.read_bps_device = 8:0 10000000000 in an instance's "
+		  "configuration, with the disk's number (lsblk)");
+	return true;
+}
+
 void check_controllers(struct checkup *c)
 {
 	struct snapshot_row fixed;
@@ -287,7 +309,7 @@ void check_controllers(struct checkup *c)
 		report(c, CHECK_NOT_APPLICABLE, "no instance runs");
 		return;
 	}
-	if (!n)
+	if (!report_uncounted_io(c) && !n)
 		report(c, CHECK_OK, "cpu, memory, pids and io are there for all %zu", all);
 	all = 0;
 	if (next_instance(c, &all, &fixed))

@@ -186,6 +186,7 @@ static void fill_sample(struct world *w)
 	set(w->fs, METRIC_FILESYSTEM_INODES, 1000);
 	set(w->fs, METRIC_FILESYSTEM_USED_INODES, 100);
 	w->lxcpath = "/var/lib/lxc";
+	set(w->web, METRIC_IO_READ_BYTES, 4096);
 	w->cgroups = "cpu=/lxc.payload.web01\ncpuacct=/lxc.payload.web01\n"
 		     "memory=/lxc.payload.web01\npids=/lxc.payload.web01\n"
 		     "blkio=/lxc.payload.web01\n";
@@ -657,6 +658,16 @@ static void test_controllers(void **state)
 	assert_non_null(strstr(w->out, "\nWARNING controllers: pids is missing for 1 of 1 instance "
 				       "(web01), and with it 3 metrics; mount it; kernels before "
 				       "4.3 have none\n"));
+	w->cgroups = "cpu=/a\ncpuacct=/a\nmemory=/a\npids=/a\nblkio=/a\n";
+	w->web[metric_slot(METRIC_IO_READ_BYTES)] = value_absent();
+	run(w, "--only", "controllers", NULL);
+	assert_int_equal(w->exit, 1);
+	assert_non_null(strstr(w->out, "WARNING controllers: blkio counts no I/O before any of its "
+				       "throttling rules is set; one that never bites makes it "));
+	assert_null(strstr(w->out, "OK controllers: cpu"));
+	set(w->web, METRIC_IO_READ_BYTES, 0);
+	run(w, "--only", "controllers", NULL);
+	assert_int_equal(w->exit, 0);
 	w->web[metric_slot(METRIC_MEMORY_SWAP_LIMIT)] = value_absent();
 	expect(w, "swap-accounting", 1,
 		"WARNING swap-accounting: swap is neither accounted nor limited for 1 of 1 "
