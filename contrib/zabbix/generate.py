@@ -223,7 +223,7 @@ class Template:
                      "description": "For the discovery rule of the same name.", "tags": [{"tag": "component", "value": "raw"}]}]
         if not self.walks:
             return []
-        out = [self.walk("loadcell.walk.more", "Instances: walk of more", 3, [3003] + [self.column(i.metric) for i in d.MORE]),
+        out = [self.walk("loadcell.walk.more", "Instances: walk of more", 3, [3003, 3005] + [self.column(i.metric) for i in d.MORE]),
                self.walk("loadcell.walk.interface", "Interfaces: walk", 4, [3002] + [self.column(i.metric) for i in d.INTERFACE])]
         return [{**i, "status": "DISABLED"} for i in out]
 
@@ -330,7 +330,7 @@ class Template:
                       "loadcell.data" if agent else "loadcell.walk.filesystem", [{"tag": "mount", "value": "{#MOUNT}"}])
             for i in d.FILESYSTEM]
         filesystem["trigger_prototypes"] = self.triggers(d.FILESYSTEM_TRIGGERS)
-        more = self.rule("loadcell.more.discovery", "Instances: more", {"HANDLE": 3003}, 3,
+        more = self.rule("loadcell.more.discovery", "Instances: more", {"HANDLE": 3003, "HOSTNAME": 3005}, 3,
                          "loadcell.more" if agent else "loadcell.walk.more", status="DISABLED")
         if agent:
             more.update(self.agent_rows("instances", {"HANDLE": "i.handle", "HOSTNAME": "i.hostname || ''"}))

@@ -7,7 +7,7 @@ import path from 'node:path';
 const [url, host, modules, shots] = process.argv.slice(2);
 const { chromium } = createRequire(path.join(modules, 'x'))('playwright-core');
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
-const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+const page = await browser.newPage({ viewport: { width: 1600, height: 900 } });
 await page.goto(`${url}index.php`);
 await page.fill('input[name=name]', 'Admin');
 await page.fill('input[name=password]', 'zabbix');
@@ -18,7 +18,12 @@ for (const [name, address] of [
 	['dashboard', `zabbix.php?action=host.dashboard.view&hostid=${host}`],
 	['latest', `zabbix.php?action=latest.view&filter_set=1&hostids[]=${host}`]]) {
 	await page.goto(url + address);
-	await page.waitForTimeout(4000);
+	await page.waitForLoadState('networkidle', { timeout: 60000 });
+	// The filter takes all the room.
+	const filter = page.locator('.ui-tabs-anchor, .filter-trigger, .btn-time').first();
+	if (await filter.isVisible())
+		await filter.click();
+	await page.waitForTimeout(2000);
 	await page.screenshot({ path: path.join(shots, `${name}.png`) });
 }
 await browser.close();

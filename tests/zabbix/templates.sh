@@ -103,6 +103,11 @@ for h in snmp-host agent-host; do
 	echo "note: $h: $(values $h | wc -l) items, $(lacking $h | wc -l) without a value $((SECONDS - since)) s after the host was made"
 done
 [ -z "${bad:-}" ] || fail "items without values"
+for h in snmp agent; do
+	api item.get "{\"hostids\":[\"$(cat "$work/id.$h")\"],\"selectTags\":\"extend\",\"output\":[\"name\",\"key_\"]}" >"$work/items" &&
+		[ "$(jq length "$work/items")" -gt 200 ] && ! grep -o '.\{60\}{#[A-Z]*}' "$work/items" | head -n 5 | grep . ||
+		fail "$h: macros that no rule fills"
+done
 
 # --- they are what loadcell tells ---------------------------------------------------------------------
 for ((i = 0; i < 45; i++)); do # each sample, and some twice
