@@ -17,7 +17,21 @@
 
 struct want {
 	double amount[REPORT_RESOURCES]; /* NAN: not asked for, or as `like` */
-	char *like;
+	char *like;                      /* HANDLE or HOST:HANDLE */
+};
+
+/* What `like` has used, on whichever host it is, over that host's points. */
+struct like {
+	char *host; /* NULL: not found */
+	uint64_t start_s, step_s;
+	size_t n;
+	double *series[REPORT_RESOURCES];
+};
+
+enum why {
+	WHY_DATA, /* too few days */
+	WHY_TIMES,
+	WHY_CAPACITY
 };
 
 struct answer {
@@ -25,9 +39,12 @@ struct answer {
 	long fits; /* the least of all resources */
 	enum report_resource stops;
 	double fullest; /* share of its capacity, with one more (or what --count says), of any */
+	enum report_resource fullest_of;
 	bool known;
+	enum report_resource missing; /* the first without which nothing is known */
 	struct line {
 		bool asked, known;
+		enum why why; /* it is not known */
 		long fits;
 		double capacity, one; /* one: NAN: a series */
 		struct stat_room now, with;
@@ -40,6 +57,8 @@ struct fit_call {
 	bool json, from_json;
 	struct report_ask ask;
 	struct want want;
+	struct like like;
+	bool removed; /* --remove was found */
 	double sure;
 	long count; /* 0: as many as fit */
 	struct error err;
@@ -47,7 +66,6 @@ struct fit_call {
 	/* of several hosts */
 	char *best;
 	struct answer best_answer;
-	bool any;
 };
 
 /* --- what is wanted --------------------------------------------------------------------------- */
@@ -100,12 +118,86 @@ static int take_want(struct fit_call *f, const char *text)
 	return copy && *text ? -1 : cli_usage(f->cli, "nothing is asked for");
 }
 
+/* By HANDLE or HOST:HANDLE. */
 static const struct report_row *find_row(const struct report *r, const char *name)
 {
-	for (size_t i = 0; i < r->rows; i++)
-		if (!strcmp(r->row[i].name, name))
+	size_t len = r->host.name ? strlen(r->host.name) : 0;
+	bool here = name && len && !strncmp(name, r->host.name, len) && name[len] == ':';
+
+	for (size_t i = 0; name && i < r->rows; i++)
+		if (!strcmp(r->row[i].name, name) ||
+			(here && !strcmp(r->row[i].name, name + len + 1)))
 			return &r->row[i];
 	return NULL;
+}
+
+/* --- what is like something that runs --------------------------------------------------------- */
+
+static int find_like(struct fit_call *f, const struct report *r, const char *file)
+{
+	const struct report_row *row = find_row(r, f->want.like);
+	struct like *l = &f->like;
+	const char *host = r->host.name ? r->host.name : "";
+
+	if (!row)
+		return 0;
+	if (l->host && !strcmp(l->host, host))
+		return error_set(&f->err, -EEXIST,
+			"'%s' is in several exports of %s, %s is one: give only one of them",
+			f->want.like, host, file);
+	if (l->host)
+		return error_set(&f->err, -EEXIST,
+			"'%s' is on %s and on %s: say which, such as like=%s:%s", f->want.like,
+			l->host, host, l->host, row->name);
+	*l = (struct like){
+		.host = strdup(host), .start_s = r->start_s, .step_s = r->step_s, .n = r->n};
+	for (size_t k = 0; l->host && k < REPORT_DISK; k++) {
+		if (!row->series[k])
+			continue;
+		l->series[k] = series_new(r->n);
+		if (!l->series[k])
+			return error_set(&f->err, -ENOMEM, "out of memory");
+		memcpy(l->series[k], row->series[k], r->n * sizeof(double));
+	}
+	if (!l->series[REPORT_CPU] && !l->series[REPORT_MEMORY])
+		return error_set(&f->err, -ENODATA, "%s has no values over time of '%s'%s", file,
+			f->want.like,
+			f->from_json ? ": make it with loadcell report --format json --series"
+				     : "");
+	return 0;
+}
+
+static void free_like(struct like *l)
+{
+	free(l->host);
+	for (size_t k = 0; k < REPORT_RESOURCES; k++)
+		free(l->series[k]);
+}
+
+/* Over a host's points: the mean of what is known in each one's time, where that is half of it.
+ * All NAN: other times. */
+static double *series_at(const struct report *r, const struct like *l, const double *values)
+{
+	double *ret = series_new(r->n);
+
+	for (size_t i = 0; ret && i < r->n; i++) {
+		uint64_t start = r->start_s + i * r->step_s, end = start + r->step_s, known = 0;
+		size_t k = start > l->start_s ? (start - l->start_s) / l->step_s : 0;
+		double mean = 0;
+
+		for (; k < l->n && l->start_s + k * l->step_s < end; k++) {
+			uint64_t from = l->start_s + k * l->step_s, to = from + l->step_s;
+			uint64_t both = MIN(end, to) - MAX(start, from);
+
+			if (isnan(values[k]))
+				continue;
+			known += both;
+			mean += (values[k] - mean) * (double)both / (double)known;
+		}
+		if (2 * known >= r->step_s)
+			ret[i] = mean;
+	}
+	return ret;
 }
 
 /* --- one host --------------------------------------------------------------------------------- */
@@ -138,9 +230,9 @@ static double *used_of(
 }
 
 static int ask_resource(const struct fit_call *f, const struct report *r, enum report_resource k,
-	const struct report_row *like, const struct report_row *gone, struct line *ret)
+	const struct report_row *gone, struct line *ret)
 {
-	_cleanup_free_ double *used = NULL;
+	_cleanup_free_ double *used = NULL, *one = NULL;
 	struct stat_load load = {.n = r->n,
 		.step_s = r->step_s,
 		.fixed = f->want.amount[k],
@@ -148,14 +240,19 @@ static int ask_resource(const struct fit_call *f, const struct report *r, enum r
 	int result;
 
 	*ret = (struct line){.capacity = load.capacity, .one = load.fixed};
-	if (isnan(load.fixed) && like)
-		load.one = like->series[k];
-	ret->asked = !isnan(load.fixed) || load.one;
+	ret->asked = !isnan(load.fixed) || f->like.series[k];
+	ret->why = WHY_CAPACITY;
 	if (!ret->asked || isnan(load.capacity))
 		return 0;
 	load.used = used = used_of(r, k, gone);
-	if (!used)
+	if (isnan(load.fixed))
+		load.one = one = series_at(r, &f->like, f->like.series[k]);
+	if (!used || (isnan(load.fixed) && !one))
 		return -ENOMEM;
+	ret->why = one && isnan(last_known(one, r->n)) &&
+				   !isnan(last_known(f->like.series[k], f->like.n))
+			   ? WHY_TIMES
+			   : WHY_DATA;
 	ret->fits = stat_fits(&load, f->sure, MOST);
 	if (ret->fits == -ENOMEM)
 		return -ENOMEM;
@@ -200,8 +297,7 @@ static void ask_disk(const struct fit_call *f, struct line *ret)
 
 static int ask_host(struct fit_call *f, const struct report *r, struct answer *a)
 {
-	const struct report_row *like = f->want.like ? find_row(r, f->want.like) : NULL;
-	const struct report_row *gone = f->remove ? find_row(r, f->remove) : NULL;
+	const struct report_row *gone = find_row(r, f->remove);
 	int result = 0;
 
 	*a = (struct answer){.host = r->host.name, .fits = MOST, .known = true};
@@ -211,16 +307,21 @@ static int ask_host(struct fit_call *f, const struct report *r, struct answer *a
 		if (k == REPORT_DISK)
 			ask_disk(f, l);
 		else
-			result = ask_resource(f, r, k, like, gone, l);
+			result = ask_resource(f, r, k, gone, l);
 		if (!l->asked || (k == REPORT_DISK && f->from_json))
 			continue;
-		a->known &= l->known || (isnan(l->capacity) && isnan(f->want.amount[k]));
+		if (a->known && !l->known && !(isnan(l->capacity) && isnan(f->want.amount[k]))) {
+			a->known = false;
+			a->missing = k;
+		}
 		if (l->known && l->fits < a->fits) {
 			a->fits = l->fits;
 			a->stops = k;
 		}
-		if (l->known)
-			a->fullest = fmax(a->fullest, l->with.peak / l->capacity);
+		if (l->known && l->with.peak / l->capacity > a->fullest) {
+			a->fullest = l->with.peak / l->capacity;
+			a->fullest_of = k;
+		}
 	}
 	return result;
 }
@@ -245,6 +346,14 @@ static struct cell share_cell(double v)
 	return isnan(v) ? c : cell_percent((uint64_t)llround(fmax(0, v) * 1e9));
 }
 
+static const struct {
+	const char *text, *json;
+} reasons[] = {
+	[WHY_DATA] = {"not enough data", "not-enough-data"},
+	[WHY_TIMES] = {"no values at the same times", "other-times"},
+	[WHY_CAPACITY] = {"the host's own is not known", "capacity-unknown"},
+};
+
 static void put_lines(const struct fit_call *f, const struct report *r, const struct answer *a)
 {
 	FILE *out = f->cli->out;
@@ -260,9 +369,7 @@ static void put_lines(const struct fit_call *f, const struct report *r, const st
 		fprintf(out, "%-8s %8s ", report_resource[k].name,
 			amount_cell(k, l->capacity).text);
 		if (!l->known) {
-			fputs(isnan(l->capacity) ? "the host's own is not known\n"
-						 : "not enough data\n",
-				out);
+			fprintf(out, "%s\n", reasons[l->why].text);
 			continue;
 		}
 		fprintf(out, "%8s %8s %6ld %10s %7s %9s\n", amount_cell(k, l->now.peak).text,
@@ -332,15 +439,21 @@ static void put_json(struct fit_call *f, const struct report *r, const struct an
 
 /* --- the command ------------------------------------------------------------------------------ */
 
-static int missing(struct fit_call *f, const struct report *r)
+static int look_for_names(struct fit_call *f, const struct report *r, const char *file)
 {
-	const char *names[] = {f->want.like, f->remove};
+	f->removed |= find_row(r, f->remove) != NULL;
+	return find_like(f, r, file);
+}
 
-	for (size_t i = 0; i < ARRAY_SIZE(names) && !f->from_json; i++)
-		if (names[i] && !find_row(r, names[i]))
-			return cli_fail(f->cli, CLI_NO_INSTANCE,
-				"nothing of '%s' is known in that time", names[i]);
-	return CLI_DONE;
+static int names_missing(struct fit_call *f)
+{
+	const char *name = f->want.like && !f->like.host ? f->want.like
+			   : f->remove && !f->removed    ? f->remove
+							 : NULL;
+
+	return name ? cli_fail(f->cli, CLI_NO_INSTANCE, "nothing of '%s' is known in %s", name,
+			      f->from_json ? "these exports" : "that time")
+		    : CLI_DONE;
 }
 
 static int this_host(struct fit_call *f)
@@ -349,9 +462,10 @@ static int this_host(struct fit_call *f)
 	struct answer a;
 	int result;
 
-	if (report_read(f->cli, &f->ask, &r, &f->err) < 0)
+	if (report_read(f->cli, &f->ask, &r, &f->err) < 0 ||
+		look_for_names(f, &r, "what is stored") < 0)
 		return cli_fail(f->cli, CLI_FAILED, "%s", f->err.text);
-	result = missing(f, &r);
+	result = names_missing(f);
 	if (result != CLI_DONE)
 		return result;
 	if (ask_host(f, &r, &a) < 0)
@@ -365,6 +479,15 @@ static int this_host(struct fit_call *f)
 		put_lines(f, &r, &a);
 	}
 	return !a.known ? CLI_STALE : f->count && a.fits < f->count ? CLI_FAILED : CLI_DONE;
+}
+
+static int take_names(void *data, const char *file, const json_t *document)
+{
+	struct fit_call *f = data;
+	_cleanup_(report_free) struct report r = {0};
+	int result = report_parse(document, file, &f->ask, &r, &f->err);
+
+	return result < 0 ? result : look_for_names(f, &r, file);
 }
 
 static int take_host(void *data, const char *file, const json_t *document)
@@ -382,7 +505,8 @@ static int take_host(void *data, const char *file, const json_t *document)
 		json_line(&f->out);
 		put_json(f, &r, &a);
 	} else if (!a.known)
-		fprintf(f->cli->out, "%-30.30s not enough data\n", a.host);
+		fprintf(f->cli->out, "%-30.30s %s (%s)\n", a.host,
+			reasons[a.line[a.missing].why].text, report_resource[a.missing].name);
 	else
 		fprintf(f->cli->out, "%-30.30s %6ld  %-8s %8s\n", a.host, a.fits,
 			report_resource[a.stops].name, share_cell(a.fullest).text);
@@ -396,8 +520,27 @@ static int take_host(void *data, const char *file, const json_t *document)
 	return 0;
 }
 
+/* What is looked for may be in the last of the files: they are read twice. */
+static int find_names(struct fit_call *f, char *const *files, size_t n)
+{
+	if (!f->want.like && !f->remove)
+		return CLI_DONE;
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(files[i], "-"))
+			return cli_usage(f->cli,
+				"with like= or --remove exports are read twice: standard input "
+				"cannot be one");
+	if (report_each_export(files, n, take_names, f, &f->err) < 0)
+		return cli_fail(f->cli, CLI_FAILED, "%s", f->err.text);
+	return names_missing(f);
+}
+
 static int these_hosts(struct fit_call *f, char *const *files, size_t n)
 {
+	int result = find_names(f, files, n);
+
+	if (result != CLI_DONE)
+		return result;
 	f->count = MAX(f->count, 1);
 	if (f->json) {
 		json_begin(&f->out, NULL, '{');
@@ -413,8 +556,10 @@ static int these_hosts(struct fit_call *f, char *const *files, size_t n)
 		fputc('\n', f->cli->out);
 	} else if (f->best)
 		fprintf(f->cli->out,
-			"\n%s: with %ld more its fullest resource peaks at %s of what it has.\n",
-			f->best, f->count, share_cell(f->best_answer.fullest).text);
+			"\n%s: with %ld more its fullest resource, %s, peaks at %s of what it "
+			"has.\n",
+			f->best, f->count, report_resource[f->best_answer.fullest_of].name,
+			share_cell(f->best_answer.fullest).text);
 	else
 		fprintf(f->cli->out, "\nNo host takes %ld more.\n", f->count);
 	return f->best ? CLI_DONE : CLI_FAILED;
@@ -476,6 +621,7 @@ int fit_main(struct cli *cli, int argc, char **argv)
 				 ? these_hosts(&f, argv + optind + 1, (size_t)(argc - optind - 1))
 				 : this_host(&f);
 	free(f.want.like);
+	free_like(&f.like);
 	free(f.best);
 	return result;
 }

@@ -23,37 +23,66 @@
 
 static char dir[64];
 
-static void put_row(FILE *f, const char *name, size_t hours, double even, double odd)
+struct host {
+	const char *name;
+	size_t points;
+	unsigned int cpus, step, before; /* seconds; it begins so much before START */
+	const char *alone;               /* an instance that is on this host only, or NULL */
+	double cycle[4];                 /* cores it uses in one point after the other */
+};
+
+#define START UINT64_C(1793127600) /* an even hour */
+#define HOUR  3600
+#define DAY   24 /* points */
+
+static const struct host hosts[] = {
+	{"big", 20 * DAY, 64, HOUR, 0, NULL, {0}},
+	{"small", 20 * DAY, 17, HOUR, 0, NULL, {0}},
+	{"young", 10 * DAY, 64, HOUR, 0, NULL, {0}},
+	/* Begins with an odd hour: `nightly` works in even ones. */
+	{"west", 20 * DAY + 1, 17, HOUR, HOUR, "nightly", {0, 10, 0, 10}},
+	/* 20 cores in the first half of even hours: 10 on the average. */
+	{"fine", 40 * DAY, 17, HOUR / 2, 0, "halves", {20, 0, 0, 0}},
+	{"past", 20 * DAY, 64, HOUR, 365 * DAY *HOUR, "gone", {1, 1, 1, 1}},
+};
+
+static void put_row(FILE *f, const char *name, size_t n, const double cycle[4])
 {
 	fprintf(f,
 		"{\"name\":\"%s\",\"groups\":[],\"running\":true,\"figures\":{},\"series\":{"
 		"\"cpu\":[",
 		name);
-	for (size_t i = 0; i < hours; i++)
-		fprintf(f, "%s%g", i ? "," : "", i % 2 ? odd : even);
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "%s%g", i ? "," : "", cycle[i % 4]);
 	fputs("],\"memory\":[", f);
-	for (size_t i = 0; i < hours; i++)
+	for (size_t i = 0; i < n; i++)
 		fprintf(f, "%s%ju", i ? "," : "", (uintmax_t)(4 * GIB));
 	fputs("]}}", f);
 }
 
-static void make_host(const char *name, size_t hours, unsigned int cpus)
+static void make_host(const struct host *h)
 {
-	_cleanup_free_ char *path = format_string("%s/%s.json", dir, name);
+	_cleanup_free_ char *path = format_string("%s/%s.json", dir, h->name);
+	const uint64_t start = START - h->before;
 	FILE *f = fopen(path, "we");
 
 	assert_non_null(f);
 	fprintf(f,
-		"{\"format\":\"loadcell-report\",\"schema\":1,\"from\":1793127600,\"to\":%zu,"
-		"\"start\":1793127600,\"step_seconds\":3600,\"points\":%zu,"
+		"{\"format\":\"loadcell-report\",\"schema\":1,\"from\":%ju,\"to\":%ju,"
+		"\"start\":%ju,\"step_seconds\":%u,\"points\":%zu,"
 		"\"peak_step_seconds\":3600,\"by\":\"instance\",\"host\":{\"name\":\"%s\","
 		"\"figures\":{\"host_cpus\":%u,\"host_memory_bytes\":%ju}},\"rows\":[",
-		1793127600 + hours * 3600, hours, name, cpus, (uintmax_t)(64 * GIB));
-	put_row(f, "steady", hours, 2, 2);
+		(uintmax_t)start, (uintmax_t)(start + h->points * h->step), (uintmax_t)start,
+		h->step, h->points, h->name, h->cpus, (uintmax_t)(64 * GIB));
+	put_row(f, "steady", h->points, (const double[]){2, 2, 2, 2});
 	fputc(',', f);
-	put_row(f, "even", hours, 10, 0);
+	put_row(f, "even", h->points, (const double[]){10, 0, 10, 0});
 	fputc(',', f);
-	put_row(f, "odd", hours, 0, 10);
+	put_row(f, "odd", h->points, (const double[]){0, 10, 0, 10});
+	if (h->alone) {
+		fputc(',', f);
+		put_row(f, h->alone, h->points, h->cycle);
+	}
 	fputs("]}\n", f);
 	assert_int_equal(fclose(f), 0);
 }
@@ -137,6 +166,64 @@ static void test_hosts(void **state)
 	assert_non_null(strstr(json, "\"best\":\"big\""));
 }
 
+/*
+ * What runs on one host, on others: its hours meet those of `even` (12 + 10 n of 64), and without
+ * that one those of nobody (12, or 2 + 10 n). West, where it is already, has 17 cores.
+ */
+static void test_like_elsewhere(void **state)
+{
+	_cleanup_free_ char *big = format_string("%s/big.json", dir);
+	_cleanup_free_ char *west = format_string("%s/west.json", dir);
+	_cleanup_free_ char *fine = format_string("%s/fine.json", dir);
+	_cleanup_free_ char *past = format_string("%s/past.json", dir);
+	_cleanup_free_ char *met =
+		FIT(CLI_DONE, "like=nightly", "--remove", "big:odd", "--from-json", big, west);
+	_cleanup_free_ char *shared =
+		FIT(CLI_DONE, "like=nightly", "--remove", "big:even", "--from-json", big, west);
+	_cleanup_free_ char *halves =
+		FIT(CLI_DONE, "like=halves", "--remove", "big:odd", "--from-json", big, fine);
+	_cleanup_free_ char *moved =
+		FIT(CLI_DONE, "like=west:nightly", "--remove", "nightly", "--from-json", west, big);
+	_cleanup_free_ char *chosen = FIT(CLI_DONE, "like=big:even", "--from-json", west, big);
+	_cleanup_free_ char *never = FIT(CLI_DONE, "like=big:even", "--from-json", past, big);
+
+	assert_fits(met, "big", 5, "cpu");
+	assert_fits(met, "west", 0, "cpu"); /* 22 + 10 n of 17 */
+	assert_fits(shared, "big", 6, "cpu");
+	assert_fits(halves, "big", 5, "cpu");
+	assert_fits(moved, "big", 5, "cpu");
+	assert_fits(moved, "west", 0, "cpu"); /* 12 + 10 n of 17 */
+	assert_fits(chosen, "big", 5, "cpu");
+	/* 12 + 10 of 64. */
+	assert_non_null(
+		strstr(chosen, "\nbig: with 1 more its fullest resource, cpu, peaks at 34"));
+	assert_non_null(
+		strstr(never, "past                           no values at the same times"));
+}
+
+static void assert_says(char *text, const char *what)
+{
+	if (!strstr(text, what))
+		fail_msg("'%s' is not in: %s", what, text);
+	free(text);
+}
+
+static void test_like_which(void **state)
+{
+	_cleanup_free_ char *big = format_string("%s/big.json", dir);
+	_cleanup_free_ char *small = format_string("%s/small.json", dir);
+
+	assert_says(FIT(CLI_FAILED, "like=even", "--from-json", big, small),
+		"'even' is on big and on small: say which, such as like=big:even");
+	assert_says(FIT(CLI_FAILED, "like=big:even", "--from-json", big, big),
+		"'big:even' is in several exports of big");
+	assert_says(FIT(CLI_NO_INSTANCE, "like=small:no", "--from-json", big, small),
+		"nothing of 'small:no' is known in these exports");
+	assert_says(FIT(CLI_NO_INSTANCE, "cpu=1", "--remove", "no", "--from-json", big, small),
+		"nothing of 'no' is known in these exports");
+	assert_says(FIT(CLI_USAGE, "like=even", "--from-json", "-"), "standard input");
+}
+
 static void test_usage(void **state)
 {
 	char *all[] = {
@@ -162,18 +249,15 @@ static int setup(void **state)
 	snprintf(dir, sizeof(dir), "/tmp/loadcell-test-fit.XXXXXX");
 	if (!mkdtemp(dir))
 		return -1;
-	make_host("big", 20 * 24, 64);
-	make_host("small", 20 * 24, 17);
-	make_host("young", 10 * 24, 64);
+	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++)
+		make_host(&hosts[i]);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	static const char *const names[] = {"big", "small", "young"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		_cleanup_free_ char *path = format_string("%s/%s.json", dir, names[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
+		_cleanup_free_ char *path = format_string("%s/%s.json", dir, hosts[i].name);
 
 		unlink(path);
 	}
@@ -186,6 +270,8 @@ int main(void)
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_like),
 		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_like_elsewhere),
+		cmocka_unit_test(test_like_which),
 		cmocka_unit_test(test_usage),
 	};
 
