@@ -44,6 +44,9 @@ void report_free(struct report *r)
 		row_free(&r->row[i]);
 	free(r->row);
 	row_free(&r->host);
+	for (size_t i = 0; i < r->filesystems; i++)
+		free(r->filesystem[i].path);
+	free(r->filesystem);
 	for (size_t i = 0; i < REPORT_RESOURCES; i++)
 		free(r->other[i]);
 	*r = (struct report){0};
@@ -71,6 +74,20 @@ struct report_row *report_add_row(struct report *r)
 	}
 	row_clear(&r->row[r->rows]);
 	return &r->row[r->rows++];
+}
+
+int report_add_filesystem(struct report *r, const char *path, double size, double available)
+{
+	struct report_filesystem *list =
+		reallocarray(r->filesystem, r->filesystems + 1, sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	r->filesystem = list;
+	list += r->filesystems;
+	*list = (struct report_filesystem){strdup(path), size, available};
+	r->filesystems += list->path != NULL;
+	return list->path ? 0 : -ENOMEM;
 }
 
 /* --- figures of a series ---------------------------------------------------------------------- */

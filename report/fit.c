@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/config.h"
 #include "../lib/when.h"
 #include "internal.h"
 
@@ -26,6 +25,7 @@ struct like {
 	uint64_t start_s, step_s;
 	size_t n;
 	double *series[REPORT_RESOURCES];
+	double disk; /* what it has now; NAN: not known */
 };
 
 enum why {
@@ -149,8 +149,11 @@ static int find_like(struct fit_call *f, const struct report *r, const char *fil
 		return error_set(&f->err, -EEXIST,
 			"'%s' is on %s and on %s: say which, such as like=%s:%s", f->want.like,
 			l->host, host, l->host, row->name);
-	*l = (struct like){
-		.host = strdup(host), .start_s = r->start_s, .step_s = r->step_s, .n = r->n};
+	*l = (struct like){.host = strdup(host),
+		.start_s = r->start_s,
+		.step_s = r->step_s,
+		.n = r->n,
+		.disk = row->value[FIELD_DISK_USED]};
 	for (size_t k = 0; l->host && k < REPORT_DISK; k++) {
 		if (!row->series[k])
 			continue;
@@ -265,32 +268,25 @@ static int ask_resource(const struct fit_call *f, const struct report *r, enum r
 }
 
 /* Disks have no joint history: what is free on the roomiest file system that holds instances. */
-static void ask_disk(const struct fit_call *f, struct line *ret)
+static void ask_disk(const struct fit_call *f, const struct report *r, struct line *ret)
 {
-	_cleanup_(view_close) struct view v = {0};
-	struct error err;
-	double most = 0, size = 0;
+	const struct report_filesystem *most = NULL;
+	double one = f->want.amount[REPORT_DISK];
 
+	one = isnan(one) ? f->like.disk : one;
 	*ret = (struct line){
-		.asked = !isnan(f->want.amount[REPORT_DISK]), .one = f->want.amount[REPORT_DISK]};
-	if (!ret->asked || f->from_json || view_load(f->cli->config, &v, &err) < 0 || !v.snapshot)
+		.asked = !isnan(one), .one = one, .why = WHY_CAPACITY, .capacity = NAN};
+	for (size_t i = 0; i < r->filesystems; i++)
+		if (r->filesystem[i].size > 0 && r->filesystem[i].available >= 0 &&
+			(!most || r->filesystem[i].available > most->available))
+			most = &r->filesystem[i];
+	if (!ret->asked || !most)
 		return;
-	for (size_t row = 0; row < v.info->rows[SCOPE_FILESYSTEM]; row++) {
-		struct value free = snapshot_value(
-			v.snapshot, SCOPE_FILESYSTEM, row, METRIC_FILESYSTEM_AVAILABLE);
-		struct value all =
-			snapshot_value(v.snapshot, SCOPE_FILESYSTEM, row, METRIC_FILESYSTEM_SIZE);
-
-		if (value_is_number(free) && value_is_number(all) && (double)free.number > most) {
-			most = (double)free.number;
-			size = (double)all.number;
-		}
-	}
-	ret->known = size > 0;
-	ret->capacity = size;
-	ret->fits = (long)fmin(floor(most / ret->one), MOST);
-	ret->now.peak = size - most;
-	ret->with.peak = size - most + (double)MAX(f->count ? f->count : ret->fits, 1) * ret->one;
+	ret->known = true;
+	ret->capacity = most->size;
+	ret->fits = one > 0 ? (long)fmin(floor(most->available / one), MOST) : MOST;
+	ret->now.peak = ret->with.peak = most->size - most->available;
+	ret->with.peak += (double)(f->count ? f->count : MAX(ret->fits, 1)) * one;
 	ret->now.sure = ret->now.sure_least = (double)NAN;
 	ret->with.sure = ret->with.sure_least = (double)NAN;
 }
@@ -305,10 +301,10 @@ static int ask_host(struct fit_call *f, const struct report *r, struct answer *a
 		struct line *l = &a->line[k];
 
 		if (k == REPORT_DISK)
-			ask_disk(f, l);
+			ask_disk(f, r, l);
 		else
 			result = ask_resource(f, r, k, gone, l);
-		if (!l->asked || (k == REPORT_DISK && f->from_json))
+		if (!l->asked)
 			continue;
 		if (a->known && !l->known && !(isnan(l->capacity) && isnan(f->want.amount[k]))) {
 			a->known = false;
@@ -593,6 +589,7 @@ int fit_main(struct cli *cli, int argc, char **argv)
 		.from = "-60d",
 		.to = "now",
 		.probability = "95%",
+		.like.disk = NAN,
 		.ask = {.permille = 990, .margin = 0.2, .keep_series = true},
 		.out = {.out = cli->out}};
 	const struct cli_option options[] = {

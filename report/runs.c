@@ -97,22 +97,30 @@ static int take_sample(struct runs_list *l, const struct view *v)
 	return 0;
 }
 
-/* The file systems that hold instances, together. */
-static void take_filesystems(struct report_row *host, const struct view *v)
+/* The file systems that hold instances, each and together. */
+static int take_filesystems(struct report *r, const struct view *v)
 {
+	double *total = r->host.value;
+
 	for (size_t row = 0; row < v->info->rows[SCOPE_FILESYSTEM]; row++) {
 		double size = to_double(METRIC_FILESYSTEM_SIZE,
 			snapshot_value(v->snapshot, SCOPE_FILESYSTEM, row, METRIC_FILESYSTEM_SIZE));
 		double left = to_double(
 			METRIC_FILESYSTEM_AVAILABLE, snapshot_value(v->snapshot, SCOPE_FILESYSTEM,
 							     row, METRIC_FILESYSTEM_AVAILABLE));
+		struct snapshot_row names;
 
-		add_point(&host->value[FIELD_HOST_DISK], size);
-		add_point(&host->value[FIELD_HOST_DISK_USED], size - left);
+		if (snapshot_row(v->snapshot, SCOPE_FILESYSTEM, row, &names) < 0)
+			continue;
+		add_point(&total[FIELD_HOST_DISK], size);
+		add_point(&total[FIELD_HOST_DISK_USED], size - left);
+		if (report_add_filesystem(r, names.text[TEXT_NAME], size, left) < 0)
+			return -ENOMEM;
 	}
+	return 0;
 }
 
-static void take_host(struct report_row *host, const struct view *v)
+static int take_host(struct report *r, const struct view *v)
 {
 	static const struct {
 		enum field field;
@@ -122,6 +130,7 @@ static void take_host(struct report_row *host, const struct view *v)
 		{FIELD_HOST_MAPS_LIMIT, METRIC_HOST_MAP_COUNT_LIMIT},
 		{FIELD_HOST_FILES_LIMIT, METRIC_HOST_OPEN_FILES_LIMIT},
 	};
+	struct report_row *host = &r->host;
 	double pids = to_double(METRIC_HOST_PIDS_LIMIT, view_host_value(v, METRIC_HOST_PIDS_LIMIT));
 
 	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
@@ -129,7 +138,7 @@ static void take_host(struct report_row *host, const struct view *v)
 			to_double(kept[i].metric, view_host_value(v, kept[i].metric));
 	host->value[FIELD_HOST_TASKS_LIMIT] = fmin(host->value[FIELD_HOST_TASKS_LIMIT], pids);
 	host->value[FIELD_HOST_CGROUPS_LIMIT] = 65535; /* 16 bits of id: mm/memcontrol.c */
-	take_filesystems(host, v);
+	return take_filesystems(r, v);
 }
 
 static int by_index(const void *a, const void *b)
@@ -159,7 +168,8 @@ int runs_read(const struct cli *cli, const struct report_ask *ask, struct report
 			cli->config->data_dir);
 	if (view_load(cli->config, &v, &why) == 0 && v.snapshot) {
 		result = take_sample(ret, &v);
-		take_host(&r->host, &v);
+		if (result == 0)
+			result = take_host(r, &v);
 	}
 	view_close(&v);
 	if (result < 0)

@@ -101,6 +101,8 @@ jq -e '.host.figures | .host_memory_used_peak_bytes <= .host_memory_peak_upper_b
 # Instances are on one file system here, and all of it is asked for in the same second.
 [ "$(host host_disk_bytes)" = "$(df -B1 --output=size "$lxcpath" | tail -n 1 | tr -d ' ')" ] ||
 	fail "the host's disk: $(host host_disk_bytes), not $(df -B1 --output=size "$lxcpath" | tail -n 1)"
+jq -e --argjson size "$(host host_disk_bytes)" '.host.filesystems | length == 1 and .[0].size_bytes == $size and
+	.[0].available_bytes <= $size' "$work/report.json" >/dev/null || fail "file systems: $(jq -c .host.filesystems "$work/report.json")"
 awk -v a="$(host host_disk_used_bytes)" -v b="$(df -B1 --output=size,avail "$lxcpath" | awk 'END { print $1 - $2 }')" \
 	'BEGIN { d = a - b; exit !(d * d < 1e8 * 1e8) }' || fail "used of the host's disk: $(host host_disk_used_bytes)"
 ledger=$(loadcell runs --json "$ended" | jq -s '.[0].metrics.cpu_usage_seconds')

@@ -29,6 +29,8 @@ struct host {
 	unsigned int cpus, step, before; /* seconds; it begins so much before START */
 	const char *alone;               /* an instance that is on this host only, or NULL */
 	double cycle[4];                 /* cores it uses in one point after the other */
+	double disk;                     /* GiB that it has there; 0: not known */
+	const char *filesystems;         /* NULL: an export of before there were any */
 };
 
 #define START UINT64_C(1793127600) /* an even hour */
@@ -36,22 +38,30 @@ struct host {
 #define DAY   24 /* points */
 
 static const struct host hosts[] = {
-	{"big", 20 * DAY, 64, HOUR, 0, NULL, {0}},
-	{"small", 20 * DAY, 17, HOUR, 0, NULL, {0}},
-	{"young", 10 * DAY, 64, HOUR, 0, NULL, {0}},
+	{"big", 20 * DAY, 64, HOUR, 0, NULL, {0}, 0, NULL},
+	{"small", 20 * DAY, 17, HOUR, 0, NULL, {0}, 0, NULL},
+	{"young", 10 * DAY, 64, HOUR, 0, NULL, {0}, 0, NULL},
 	/* Begins with an odd hour: `nightly` works in even ones. */
-	{"west", 20 * DAY + 1, 17, HOUR, HOUR, "nightly", {0, 10, 0, 10}},
+	{"west", 20 * DAY + 1, 17, HOUR, HOUR, "nightly", {0, 10, 0, 10}, 0, NULL},
 	/* 20 cores in the first half of even hours: 10 on the average. */
-	{"fine", 40 * DAY, 17, HOUR / 2, 0, "halves", {20, 0, 0, 0}},
-	{"past", 20 * DAY, 64, HOUR, 365 * DAY *HOUR, "gone", {1, 1, 1, 1}},
+	{"fine", 40 * DAY, 17, HOUR / 2, 0, "halves", {20, 0, 0, 0}, 0, NULL},
+	{"disks", 20 * DAY, 64, HOUR, 0, "store", {0}, 25,
+		/* 30 and 50 GiB of 100 and 200 are left, and a full one. */
+		"[{\"path\":\"/\",\"size_bytes\":107374182400,\"available_bytes\":32212254720},"
+		"{\"path\":\"/srv\",\"size_bytes\":214748364800,\"available_bytes\":53687091200},"
+		"{\"path\":\"/old\",\"size_bytes\":1e12,\"available_bytes\":0},"
+		"{\"path\":\"/nfs\",\"size_bytes\":null,\"available_bytes\":null}]"},
+	{"full", 20 * DAY, 64, HOUR, 0, NULL, {0}, 0,
+		"[{\"path\":\"/\",\"size_bytes\":107374182400,\"available_bytes\":0}]"},
+	{"past", 20 * DAY, 64, HOUR, 365 * DAY *HOUR, "gone", {1, 1, 1, 1}, 0, NULL},
 };
 
-static void put_row(FILE *f, const char *name, size_t n, const double cycle[4])
+static void put_row(FILE *f, const char *name, size_t n, const double cycle[4], double disk)
 {
-	fprintf(f,
-		"{\"name\":\"%s\",\"groups\":[],\"running\":true,\"figures\":{},\"series\":{"
-		"\"cpu\":[",
-		name);
+	fprintf(f, "{\"name\":\"%s\",\"groups\":[],\"running\":true,\"figures\":{", name);
+	if (disk > 0)
+		fprintf(f, "\"disk_used_bytes\":%.0f", disk * (double)GIB);
+	fputs("},\"series\":{\"cpu\":[", f);
 	for (size_t i = 0; i < n; i++)
 		fprintf(f, "%s%g", i ? "," : "", cycle[i % 4]);
 	fputs("],\"memory\":[", f);
@@ -71,17 +81,18 @@ static void make_host(const struct host *h)
 		"{\"format\":\"loadcell-report\",\"schema\":1,\"from\":%ju,\"to\":%ju,"
 		"\"start\":%ju,\"step_seconds\":%u,\"points\":%zu,"
 		"\"peak_step_seconds\":3600,\"by\":\"instance\",\"host\":{\"name\":\"%s\","
-		"\"figures\":{\"host_cpus\":%u,\"host_memory_bytes\":%ju}},\"rows\":[",
+		"\"figures\":{\"host_cpus\":%u,\"host_memory_bytes\":%ju}%s%s},\"rows\":[",
 		(uintmax_t)start, (uintmax_t)(start + h->points * h->step), (uintmax_t)start,
-		h->step, h->points, h->name, h->cpus, (uintmax_t)(64 * GIB));
-	put_row(f, "steady", h->points, (const double[]){2, 2, 2, 2});
+		h->step, h->points, h->name, h->cpus, (uintmax_t)(64 * GIB),
+		h->filesystems ? ",\"filesystems\":" : "", h->filesystems ? h->filesystems : "");
+	put_row(f, "steady", h->points, (const double[]){2, 2, 2, 2}, 0);
 	fputc(',', f);
-	put_row(f, "even", h->points, (const double[]){10, 0, 10, 0});
+	put_row(f, "even", h->points, (const double[]){10, 0, 10, 0}, 0);
 	fputc(',', f);
-	put_row(f, "odd", h->points, (const double[]){0, 10, 0, 10});
+	put_row(f, "odd", h->points, (const double[]){0, 10, 0, 10}, 0);
 	if (h->alone) {
 		fputc(',', f);
-		put_row(f, h->alone, h->points, h->cycle);
+		put_row(f, h->alone, h->points, h->cycle, h->disk);
 	}
 	fputs("]}\n", f);
 	assert_int_equal(fclose(f), 0);
@@ -224,6 +235,29 @@ static void test_like_which(void **state)
 	assert_says(FIT(CLI_USAGE, "like=even", "--from-json", "-"), "standard input");
 }
 
+/* On the roomiest file system of each: 50 GiB of 200 are left on one host, nothing on another. */
+static void test_disk(void **state)
+{
+	_cleanup_free_ char *disks = format_string("%s/disks.json", dir);
+	_cleanup_free_ char *full = format_string("%s/full.json", dir);
+	_cleanup_free_ char *big = format_string("%s/big.json", dir);
+	_cleanup_free_ char *amount = FIT(CLI_DONE, "disk=20G", "--from-json", full, disks, big);
+	_cleanup_free_ char *like = FIT(CLI_DONE, "like=store", "--from-json", full, disks, big);
+
+	assert_fits(amount, "disks", 2, "disk");
+	assert_fits(amount, "full", 0, "disk");
+	assert_non_null(strstr(
+		amount, "big                            the host's own is not known (disk)"));
+	/* 150 + 20 of 200. */
+	assert_non_null(
+		strstr(amount, "\ndisks: with 1 more its fullest resource, disk, peaks at 85"));
+	/* It has 25 GiB, and uses 4 GiB of memory: 52 (48 where it is already) / 4. What an old
+	 * export does not tell is left out where nothing asks for it by name. */
+	assert_fits(like, "disks", 2, "disk");
+	assert_fits(like, "full", 0, "disk");
+	assert_fits(like, "big", 13, "memory");
+}
+
 static void test_usage(void **state)
 {
 	char *all[] = {
@@ -272,6 +306,7 @@ int main(void)
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_like_elsewhere),
 		cmocka_unit_test(test_like_which),
+		cmocka_unit_test(test_disk),
 		cmocka_unit_test(test_usage),
 	};
 

@@ -430,6 +430,8 @@ static void test_schema(void **state)
 	_cleanup_free_ char *plain = format_string("%s/plain.json", dir);
 	_cleanup_free_ char *groups = format_string("%s/groups.json", dir);
 	_cleanup_free_ char *both = format_string("%s/fleet.txt", dir), *fleet = NULL;
+	_cleanup_free_ char *filesystems = format_string("%s/filesystems.json", dir);
+	_cleanup_free_ char *again = format_string("%s/again.json", dir);
 	_cleanup_free_ char *text = REPORT(CLI_DONE, "--format", "json", "--output", plain);
 	_cleanup_free_ char *none =
 		REPORT(CLI_DONE, "--format", "json", "--by", "group", "-o", groups);
@@ -440,6 +442,15 @@ static void test_schema(void **state)
 		puts("skip: python3-jsonschema is not installed: run make deps");
 		skip();
 	}
+	/* The host's file systems come through. */
+	shell("jq -c '.host.filesystems = [{\"path\":\"/srv\",\"size_bytes\":200,"
+	      "\"available_bytes\":50},{\"path\":\"/nfs\",\"size_bytes\":null,"
+	      "\"available_bytes\":null}]' %s >%s/filesystems.json",
+		plain, dir);
+	free(REPORT(CLI_DONE, "--format", "json", "-o", again, "--from-json", filesystems));
+	shell("jq -es '.[0].host.filesystems == .[1].host.filesystems and "
+	      "(.[0].host.filesystems | length) == 2' %s %s >/dev/null",
+		filesystems, again);
 	shell("/usr/bin/python3 tests/report/schema %s/*.json %s/export.json.gz", dir, dir);
 	fleet = REPORT(CLI_DONE, "--format", "json", "-o", both, "--from-json", plain, plain);
 	assert_string_equal(fleet, "");
