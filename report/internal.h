@@ -43,6 +43,7 @@ enum kept {
 struct run {
 	uint64_t id, start_s, end_s; /* end: UINT64_MAX while it runs */
 	double kept[KEPT_COUNT];
+	double kills; /* OOM kills that events of the period tell; NAN: none does */
 	uint32_t index;
 	bool wanted;
 	char *groups;

@@ -33,7 +33,7 @@ static struct run *add_run(struct runs_list *l, uint32_t index)
 		l->item = item;
 		l->size = size;
 	}
-	l->item[l->n] = (struct run){.index = index};
+	l->item[l->n] = (struct run){.index = index, .kills = NAN};
 	return &l->item[l->n++];
 }
 
@@ -150,6 +150,33 @@ static int by_index(const void *a, const void *b)
 	return x->start_s < y->start_s ? -1 : x->start_s > y->start_s;
 }
 
+static int take_event(void *data, const json_t *line)
+{
+	struct runs_list *l = data;
+	uint64_t time_s = journal_seconds(line, "time") / NSEC_PER_SEC;
+	uint64_t id = strtoull(history_text(line, "run"), NULL, 16);
+	json_int_t index = json_integer_value(json_object_get(line, "index"));
+	size_t n, first;
+
+	if (strcmp(history_text(line, "type"), "oom") != 0 || index <= 0 || index > UINT32_MAX ||
+		time_s < l->ask->from_s || time_s > l->ask->to_s)
+		return 0;
+	first = (size_t)(runs_of(l, (uint32_t)index, &n) - l->item);
+	for (size_t i = first; i < first + n; i++)
+		if (l->item[i].id == id)
+			add_point(&l->item[i].kills,
+				json_number_value(json_object_get(line, "kills")));
+	return 0;
+}
+
+static int runs_failed(const struct cli *cli, const char *name, int r, struct error *err)
+{
+	return error_set(err, r,
+		r == -EACCES ? "only root and the group loadcell may read %s/%s.jsonl"
+			     : "cannot read %s/%s.jsonl",
+		cli->config->data_dir, name);
+}
+
 int runs_read(const struct cli *cli, const struct report_ask *ask, struct report *r,
 	struct runs_list *ret, struct error *err)
 {
@@ -161,11 +188,7 @@ int runs_read(const struct cli *cli, const struct report_ask *ask, struct report
 	result = journal_read(cli->config->data_dir, "runs", ask->from_s * NSEC_PER_SEC, take_line,
 		ret, &r->damaged);
 	if (result < 0)
-		return error_set(err, result,
-			result == -EACCES
-				? "only root and the group loadcell may read %s/runs.jsonl"
-				: "cannot read %s/runs.jsonl",
-			cli->config->data_dir);
+		return runs_failed(cli, "runs", result, err);
 	if (view_load(cli->config, &v, &why) == 0 && v.snapshot) {
 		result = take_sample(ret, &v);
 		if (result == 0)
@@ -176,7 +199,9 @@ int runs_read(const struct cli *cli, const struct report_ask *ask, struct report
 		return error_set(err, result, "out of memory");
 	if (ret->n)
 		qsort(ret->item, ret->n, sizeof(*ret->item), by_index);
-	return 0;
+	result = journal_read(cli->config->data_dir, "events", ask->from_s * NSEC_PER_SEC,
+		take_event, ret, &r->damaged);
+	return result < 0 ? runs_failed(cli, "events", result, err) : 0;
 }
 
 void runs_free(struct runs_list *l)

@@ -477,6 +477,68 @@ static void test_zabbix(void **state)
 		dir);
 }
 
+static void write_run(const char *name, unsigned int index, char id, uint64_t start, uint64_t end,
+	unsigned int kills)
+{
+	write_file("data/runs.jsonl", "a",
+		"{\"schema\":1,\"run\":\"00000000000000b%c\",\"name\":\"%s\",\"handle\":\"%s\","
+		"\"index\":%u,\"groups\":[],\"start\":%" PRIu64 ",\"end\":%" PRIu64
+		",\"how\":\"oom\",\"metrics\":{\"memory_oom_kills\":%u}}\n",
+		id, name, name, index, start, end, kills);
+}
+
+static void write_kills(unsigned int index, char id, uint64_t time, unsigned int kills)
+{
+	write_file("data/events.jsonl", "a",
+		"{\"schema\":1,\"id\":1,\"time\":%" PRIu64 ".5,\"type\":\"oom\",\"index\":%u,"
+		"\"run\":\"00000000000000b%c\",\"kills\":%u}\n",
+		time, index, id, kills);
+}
+
+/* Instances that no sample has seen: only ledger and events tell of their kills. */
+static void test_kills(void **state)
+{
+	_cleanup_free_ char *path = format_string("%s/data/index", dir), *csv = NULL;
+	static const char *const names[] = {"brief", "cut", "calm", "dark"};
+	unsigned int number[ARRAY_SIZE(names)];
+	const struct index_entry *e;
+	struct index *x;
+	struct error err;
+
+	assert_int_equal(index_load(path, &x, &err), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		assert_true(index_assign(x, "/var/lib/lxc", names[i], &e) >= 0);
+		number[i] = e->number;
+	}
+	assert_int_equal(index_save(x, NULL, NULL), 0);
+	index_free(x);
+	/* Three runs of seconds, the last one's kills while no collector ran: 1 + 4 + 2. */
+	write_run("brief", number[0], '1', T0 + 10, T0 + 12, 1);
+	write_run("brief", number[0], '2', T0 + 20, T0 + 23, 4);
+	write_run("brief", number[0], '3', T0 + 30, T0 + 31, 2);
+	write_kills(number[0], '1', T0 + 11, 1);
+	write_kills(number[0], '2', T0 + 21, 3);
+	write_kills(number[0], '2', T0 + 22, 1);
+	/* Of seven kills five before the period; and a run that goes on after it, with one of two
+	 * in it: 2 + 1. */
+	write_run("cut", number[1], '4', T0 - 1000, T0 + 1000, 7);
+	write_kills(number[1], '4', T0 - 500, 5);
+	write_kills(number[1], '4', T0 + 500, 2);
+	write_run("cut", number[1], '5', END - 100, END + 100, 2);
+	write_kills(number[1], '5', END - 50, 1);
+	write_kills(number[1], '5', END + 50, 1);
+	/* None at all is none in a part; of three without events nobody knows how many. */
+	write_run("calm", number[2], '6', T0 - 1000, T0 + 1000, 0);
+	write_run("dark", number[3], '7', T0 - 1000, T0 + 1000, 3);
+	csv = REPORT(CLI_DONE, "--format", "csv");
+	assert_cell(csv, "brief", "memory_oom_kills", 7);
+	assert_cell(csv, "brief", "runs", 3);
+	assert_cell(csv, "cut", "memory_oom_kills", 3);
+	assert_cell(csv, "calm", "memory_oom_kills", 0);
+	assert_cell(csv, "dark", "memory_oom_kills", NAN);
+	assert_cell(csv, "old", "memory_oom_kills", 3);
+}
+
 static void test_usage(void **state)
 {
 	char *all[] = {
@@ -508,6 +570,7 @@ int main(void)
 		cmocka_unit_test(test_schema),
 		cmocka_unit_test(test_zabbix),
 		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_kills),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
