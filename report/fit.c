@@ -399,36 +399,47 @@ static void put_sentence(const struct fit_call *f, const struct answer *a)
 			report_resource[a->stops].name);
 }
 
+static void put_json_line(struct json_out *j, const char *key, const struct line *l)
+{
+	const double unknown = NAN;
+
+	json_begin(j, key, '{');
+	json_bool(j, "known", l->known);
+	json_text(j, "why_not", l->known ? NULL : reasons[l->why].json);
+	json_figure(j, "capacity", l->capacity);
+	json_figure(j, "fits", l->known ? (double)l->fits : unknown);
+	json_figure(j, "days", l->known && l->now.days ? l->now.days : unknown);
+	json_figure(j, "peak", l->known ? l->now.peak : unknown);
+	json_figure(j, "peak_then", l->known ? l->with.peak : unknown);
+	json_figure(j, "sure", l->known ? l->with.sure : unknown);
+	json_figure(j, "sure_at_least", l->known ? l->with.sure_least : unknown);
+	json_end(j, '}');
+}
+
+/* What is not known is null: docs/fit.md. */
 static void put_json(struct fit_call *f, const struct report *r, const struct answer *a)
 {
 	struct json_out *j = &f->out;
+	long count = MAX(f->count, 1);
 
 	json_begin(j, NULL, '{');
 	json_text(j, "host", a->host);
 	json_bool(j, "known", a->known);
-	json_number(j, "fits", a->known ? (uint64_t)a->fits : 0);
+	json_figure(j, "fits", a->known ? (double)a->fits : (double)NAN);
+	json_number(j, "count", (uint64_t)count);
+	if (a->known)
+		json_bool(j, "enough", a->fits >= count);
+	else
+		json_text(j, "enough", NULL);
 	json_text(j, "stops", a->known ? report_resource[a->stops].name : NULL);
+	json_text(j, "fullest", a->known ? report_resource[a->fullest_of].name : NULL);
+	json_figure(j, "fullest_ratio", a->known ? a->fullest : (double)NAN);
 	json_figure(j, "probability", f->sure);
 	json_number(j, "step_seconds", r->step_s);
 	json_begin(j, "resources", '{');
-	for (size_t k = 0; k < REPORT_RESOURCES; k++) {
-		const struct line *l = &a->line[k];
-
-		if (!l->asked)
-			continue;
-		json_begin(j, report_resource[k].name, '{');
-		json_figure(j, "capacity", l->capacity);
-		json_bool(j, "known", l->known);
-		if (l->known) {
-			json_number(j, "fits", (uint64_t)l->fits);
-			json_number(j, "days", l->now.days);
-			json_figure(j, "peak", l->now.peak);
-			json_figure(j, "peak_then", l->with.peak);
-			json_figure(j, "sure", l->with.sure);
-			json_figure(j, "sure_at_least", l->with.sure_least);
-		}
-		json_end(j, '}');
-	}
+	for (size_t k = 0; k < REPORT_RESOURCES; k++)
+		if (a->line[k].asked)
+			put_json_line(j, report_resource[k].name, &a->line[k]);
 	json_end(j, '}');
 	json_end(j, '}');
 }

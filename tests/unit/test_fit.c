@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -258,6 +260,73 @@ static void test_disk(void **state)
 	assert_fits(like, "big", 13, "memory");
 }
 
+/* A member by its path of names, which begins with the host's; NAN is null, and nothing else is. */
+static void assert_member(const json_t *root, const char *host, const char *path, double want)
+{
+	_cleanup_free_ char *copy = strdup(path);
+	json_t *all = json_object_get(root, "hosts"), *at = NULL, *h;
+	char *rest = NULL;
+	size_t i;
+
+	json_array_foreach (all, i, h)
+		if (!strcmp(json_string_value(json_object_get(h, "host")), host))
+			at = h;
+	for (char *key = strtok_r(copy, ".", &rest); key; key = strtok_r(NULL, ".", &rest))
+		at = json_object_get(at, key);
+	if (!at || (isnan(want) ? !json_is_null(at)
+				: !json_is_number(at) || fabs(json_number_value(at) - want) > 1e-9))
+		fail_msg("%s of %s: %s is not %g", path, host,
+			at ? json_dumps(at, JSON_ENCODE_ANY) : "nothing", want);
+}
+
+static void test_json(void **state)
+{
+	static const char *const of_resource[] = {
+		"fits", "days", "peak", "peak_then", "sure", "sure_at_least"};
+	_cleanup_free_ char *disks = format_string("%s/disks.json", dir);
+	_cleanup_free_ char *young = format_string("%s/young.json", dir);
+	_cleanup_free_ char *text = FIT(
+		CLI_DONE, "cpu=2,disk=20G", "--json", "--count", "2", "--from-json", disks, young);
+	json_t *root = json_loads(text, 0, NULL), *first, *second;
+
+	assert_non_null(root);
+	assert_string_equal(json_string_value(json_object_get(root, "best")), "disks");
+	first = json_array_get(json_object_get(root, "hosts"), 0);
+	second = json_array_get(json_object_get(root, "hosts"), 1);
+	assert_string_equal(json_string_value(json_object_get(first, "stops")), "disk");
+	assert_string_equal(json_string_value(json_object_get(first, "fullest")), "disk");
+	assert_true(json_is_true(json_object_get(first, "enough")));
+	assert_member(root, "disks", "count", 2);
+	assert_member(root, "disks", "fits", 2);
+	assert_member(root, "disks", "fullest_ratio", 190 / 200.0);
+	assert_member(root, "disks", "probability", 0.95);
+	assert_member(root, "disks", "step_seconds", 3600);
+	assert_member(root, "disks", "resources.cpu.capacity", 64);
+	assert_member(root, "disks", "resources.cpu.fits", 26);
+	assert_member(root, "disks", "resources.cpu.days", 20);
+	assert_member(root, "disks", "resources.cpu.peak", 12);
+	assert_member(root, "disks", "resources.cpu.peak_then", 16);
+	assert_member(root, "disks", "resources.cpu.sure", 1);
+	assert_member(root, "disks", "resources.cpu.why_not", NAN);
+	assert_member(root, "disks", "resources.disk.peak", 150.0 * (double)GIB);
+	assert_member(root, "disks", "resources.disk.days", NAN);
+	assert_member(root, "disks", "resources.disk.sure", NAN);
+	assert_false(json_is_true(json_object_get(second, "known")));
+	assert_member(root, "young", "fits", NAN);
+	assert_member(root, "young", "enough", NAN);
+	assert_member(root, "young", "stops", NAN);
+	assert_member(root, "young", "fullest_ratio", NAN);
+	for (size_t i = 0; i < ARRAY_SIZE(of_resource); i++) {
+		_cleanup_free_ char *path = format_string("resources.cpu.%s", of_resource[i]);
+
+		assert_member(root, "young", path, NAN);
+	}
+	assert_member(root, "young", "resources.disk.capacity", NAN);
+	assert_non_null(strstr(text, "\"why_not\":\"not-enough-data\""));
+	assert_non_null(strstr(text, "\"why_not\":\"capacity-unknown\""));
+	json_decref(root);
+}
+
 static void test_usage(void **state)
 {
 	char *all[] = {
@@ -307,6 +376,7 @@ int main(void)
 		cmocka_unit_test(test_like_elsewhere),
 		cmocka_unit_test(test_like_which),
 		cmocka_unit_test(test_disk),
+		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_usage),
 	};
 

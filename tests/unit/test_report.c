@@ -406,11 +406,14 @@ static void test_export(void **state)
 		REPORT(CLI_DONE, "--format", "json", "--series", "--output", file);
 	_cleanup_free_ char *csv = REPORT(CLI_DONE, "--format", "csv");
 	_cleanup_free_ char *again = REPORT(CLI_DONE, "--format", "csv", "--from-json", file);
+	_cleanup_free_ char *json = REPORT(CLI_DONE, "--format", "json");
+	_cleanup_free_ char *same = REPORT(CLI_DONE, "--json");
 	_cleanup_free_ char *measured = NULL, *fleet = NULL, *schema = NULL;
 	const double unit = (double)(GIB / 200);
 
 	assert_string_equal(none, "");
 	assert_string_equal(again, csv);
+	assert_string_equal(same, json);
 	shell("gzip -dc %s | jq -c 'del(.rows[].forecast) | .rows[].figures |= "
 	      "with_entries(select(.key | endswith(\"_limit_bytes\")))' >%s",
 		file, bare);
@@ -544,6 +547,7 @@ static void test_usage(void **state)
 	char *all[] = {
 		REPORT(CLI_USAGE, "--by", "colour"),
 		REPORT(CLI_USAGE, "--format", "pdf"),
+		REPORT(CLI_USAGE, "--json", "--format", "csv"),
 		REPORT(CLI_USAGE, "--percentile", "0"),
 		REPORT(CLI_USAGE, "--margin", "much"),
 		REPORT(CLI_USAGE, "--from", "never"),
