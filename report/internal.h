@@ -95,7 +95,8 @@ void report_html(const struct pen *p, const struct report *r, const struct repor
 void html_begin(FILE *out, const char *title);
 void html_end(FILE *out);
 void report_csv_head(FILE *out);
-void report_csv_row(FILE *out, bool clean, const struct report_row *row);
+/* Texts that a spreadsheet would take for something else get an apostrophe in front. */
+void report_csv_row(FILE *out, bool clean, const struct report *r, const struct report_row *row);
 /* The exact decimal, null or "unlimited". */
 void json_figure(struct json_out *j, const char *key, double v);
 /* A host in the list of a fleet, or with a key all together. */

@@ -133,9 +133,9 @@ static void put_csv(struct command_line *c, const struct report *r)
 	bool clean = c->cli->tty && out == c->cli->out;
 
 	for (size_t i = 0; c->ask.by != BY_HOST && i < r->rows; i++)
-		report_csv_row(out, clean, &r->row[i]);
+		report_csv_row(out, clean, r, &r->row[i]);
 	if (c->ask.by == BY_HOST)
-		report_csv_row(out, clean, &r->host);
+		report_csv_row(out, clean, r, &r->host);
 }
 
 static void put_report(struct command_line *c, const struct report *r)

@@ -114,6 +114,9 @@ jq -e --argjson size "$(host host_disk_bytes)" '.host.filesystems | length == 1 
 	.[0].available_bytes <= $size' "$work/report.json" >/dev/null || fail "file systems: $(jq -c .host.filesystems "$work/report.json")"
 awk -v a="$(host host_disk_used_bytes)" -v b="$(df -B1 --output=size,avail "$lxcpath" | awk 'END { print $1 - $2 }')" \
 	'BEGIN { d = a - b; exit !(d * d < 1e8 * 1e8) }' || fail "used of the host's disk: $(host host_disk_used_bytes)"
+loadcell fit disk=1M --json | jq -e '.known and .fits > 0' >/dev/null || fail "a MiB does not fit on the host's disk"
+loadcell fit disk=1000000G --count 1 >"$work/fit" && fail "a million GiB do: $(cat "$work/fit")"
+grep -q "^.*: 1 more do not fit: disk stops it" "$work/fit" || fail "fit says: $(cat "$work/fit")"
 ledger=$(loadcell runs --json "$ended" | jq -s '.[0].metrics.cpu_usage_seconds')
 close_to "CPU time of $ended" "$(figure "$ended" cpu_usage_seconds)" "$ledger"
 

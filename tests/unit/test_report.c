@@ -468,6 +468,21 @@ static void test_schema(void **state)
 	shell("! /usr/bin/python3 tests/report/schema %s/wrong.json 2>/dev/null", dir);
 }
 
+/* In a spreadsheet: see there. */
+static void test_csv(void **state)
+{
+	const char *build = getenv("LOADCELL_BUILD"), *wanted = getenv("LOADCELL_LIBREOFFICE");
+
+	if (system("command -v soffice >/dev/null && test -x /usr/bin/python3") != 0 &&
+		strcmp(wanted ? wanted : "", "yes") != 0) {
+		puts("skip: cannot: libreoffice-calc is not installed; "
+		     "LOADCELL_LIBREOFFICE=yes make check installs its 300 MB");
+		skip();
+	}
+	shell("/usr/bin/python3 tests/report/csv %s/bin/loadcell %s/export.json.gz %s",
+		build ? build : "build", dir, dir);
+}
+
 static void test_zabbix(void **state)
 {
 	const char *build = getenv("LOADCELL_BUILD");
@@ -572,6 +587,7 @@ int main(void)
 		cmocka_unit_test(test_html),
 		cmocka_unit_test(test_export),
 		cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_csv),
 		cmocka_unit_test(test_zabbix),
 		cmocka_unit_test(test_usage),
 		cmocka_unit_test(test_kills),
