@@ -72,7 +72,7 @@ static void put_filesystems(struct json_out *j, const struct report *r)
 	json_begin(j, "filesystems", '[');
 	for (size_t i = 0; i < r->filesystems; i++) {
 		json_begin(j, NULL, '{');
-		json_text(j, "path", r->filesystem[i].path);
+		json_text(j, "mount", r->filesystem[i].mount);
 		json_figure(j, "size_bytes", r->filesystem[i].size);
 		json_figure(j, "available_bytes", r->filesystem[i].available);
 		json_end(j, '}');
@@ -239,7 +239,7 @@ static int take_filesystems(const json_t *array, struct report *r)
 
 	json_array_foreach (array, i, j)
 		if (result == 0)
-			result = report_add_filesystem(r, history_text(j, "path"),
+			result = report_add_filesystem(r, history_text(j, "mount"),
 				value_of_json(json_object_get(j, "size_bytes")),
 				value_of_json(json_object_get(j, "available_bytes")));
 	return result;

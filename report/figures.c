@@ -45,7 +45,7 @@ void report_free(struct report *r)
 	free(r->row);
 	row_free(&r->host);
 	for (size_t i = 0; i < r->filesystems; i++)
-		free(r->filesystem[i].path);
+		free(r->filesystem[i].mount);
 	free(r->filesystem);
 	for (size_t i = 0; i < REPORT_RESOURCES; i++)
 		free(r->other[i]);
@@ -76,7 +76,7 @@ struct report_row *report_add_row(struct report *r)
 	return &r->row[r->rows++];
 }
 
-int report_add_filesystem(struct report *r, const char *path, double size, double available)
+int report_add_filesystem(struct report *r, const char *mount, double size, double available)
 {
 	struct report_filesystem *list =
 		reallocarray(r->filesystem, r->filesystems + 1, sizeof(*list));
@@ -85,9 +85,9 @@ int report_add_filesystem(struct report *r, const char *path, double size, doubl
 		return -ENOMEM;
 	r->filesystem = list;
 	list += r->filesystems;
-	*list = (struct report_filesystem){strdup(path), size, available};
-	r->filesystems += list->path != NULL;
-	return list->path ? 0 : -ENOMEM;
+	*list = (struct report_filesystem){strdup(mount), size, available};
+	r->filesystems += list->mount != NULL;
+	return list->mount ? 0 : -ENOMEM;
 }
 
 /* --- figures of a series ---------------------------------------------------------------------- */

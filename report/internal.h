@@ -8,7 +8,7 @@ void row_clear(struct report_row *row);
 void row_free(struct report_row *row);
 struct report_row *report_add_row(struct report *r); /* NULL: no memory */
 double *series_new(size_t n);                        /* all NAN */
-int report_add_filesystem(struct report *r, const char *path, double size, double available);
+int report_add_filesystem(struct report *r, const char *mount, double size, double available);
 /* As stat_percentiles(), which leaves the values as they are. */
 size_t percentiles_of(const double *values, size_t n, const unsigned int *permille,
 	size_t n_permille, double *ret);

@@ -58,7 +58,7 @@ struct report_ask {
 
 /* One that holds instances, as it is now. */
 struct report_filesystem {
-	char *path; /* where it is mounted */
+	char *mount; /* where */
 	double size, available;
 };
 

@@ -446,8 +446,8 @@ static void test_schema(void **state)
 		skip();
 	}
 	/* The host's file systems come through. */
-	shell("jq -c '.host.filesystems = [{\"path\":\"/srv\",\"size_bytes\":200,"
-	      "\"available_bytes\":50},{\"path\":\"/nfs\",\"size_bytes\":null,"
+	shell("jq -c '.host.filesystems = [{\"mount\":\"/srv\",\"size_bytes\":200,"
+	      "\"available_bytes\":50},{\"mount\":\"/nfs\",\"size_bytes\":null,"
 	      "\"available_bytes\":null}]' %s >%s/filesystems.json",
 		plain, dir);
 	free(REPORT(CLI_DONE, "--format", "json", "-o", again, "--from-json", filesystems));
