@@ -66,6 +66,7 @@ struct fit_call {
 	/* of several hosts */
 	char *best;
 	struct answer best_answer;
+	bool any; /* of which it is known */
 };
 
 /* --- what is wanted --------------------------------------------------------------------------- */
@@ -345,7 +346,7 @@ static struct cell share_cell(double v)
 static const struct {
 	const char *text, *json;
 } reasons[] = {
-	[WHY_DATA] = {"not enough data", "not-enough-data"},
+	[WHY_DATA] = {"not enough data: 14 days are needed", "not-enough-data"},
 	[WHY_TIMES] = {"no values at the same times", "other-times"},
 	[WHY_CAPACITY] = {"the host's own is not known", "capacity-unknown"},
 };
@@ -386,9 +387,8 @@ static void put_sentence(const struct fit_call *f, const struct answer *a)
 	FILE *out = f->cli->out;
 
 	if (!a->known)
-		fprintf(out,
-			"%s: not known (%d days with values of all that is asked for are needed)\n",
-			a->host, STAT_DAYS_MIN);
+		fprintf(out, "%s: not known: %s: %s\n", a->host, report_resource[a->missing].name,
+			reasons[a->line[a->missing].why].text);
 	else if (f->count)
 		fprintf(out, "%s: %ld more %s%s%s\n", a->host, f->count,
 			a->fits >= f->count ? "fit" : "do not fit: ",
@@ -512,11 +512,12 @@ static int take_host(void *data, const char *file, const json_t *document)
 		json_line(&f->out);
 		put_json(f, &r, &a);
 	} else if (!a.known)
-		fprintf(f->cli->out, "%-30.30s %s (%s)\n", a.host,
-			reasons[a.line[a.missing].why].text, report_resource[a.missing].name);
+		fprintf(f->cli->out, "%-30.30s %s: %s\n", a.host, report_resource[a.missing].name,
+			reasons[a.line[a.missing].why].text);
 	else
 		fprintf(f->cli->out, "%-30.30s %6ld  %-8s %8s\n", a.host, a.fits,
 			report_resource[a.stops].name, share_cell(a.fullest).text);
+	f->any |= a.known;
 	/* The roomiest that takes it: the one that is least full then. */
 	if (a.known && a.fits >= MAX(f->count, 1) &&
 		(!f->best || a.fullest < f->best_answer.fullest)) {
@@ -568,8 +569,11 @@ static int these_hosts(struct fit_call *f, char *const *files, size_t n)
 			f->best, f->count, report_resource[f->best_answer.fullest_of].name,
 			share_cell(f->best_answer.fullest).text);
 	else
-		fprintf(f->cli->out, "\nNo host takes %ld more.\n", f->count);
-	return f->best ? CLI_DONE : CLI_FAILED;
+		fprintf(f->cli->out,
+			f->any ? "\nNo host of which it is known takes %ld more.\n"
+			       : "\nOf no host it is known whether it takes %ld more.\n",
+			f->count);
+	return f->best ? CLI_DONE : f->any ? CLI_FAILED : CLI_STALE;
 }
 
 static int take_options(struct fit_call *f)

@@ -49,12 +49,12 @@ static const struct host hosts[] = {
 	{"fine", 40 * DAY, 17, HOUR / 2, 0, "halves", {20, 0, 0, 0}, 0, NULL},
 	{"disks", 20 * DAY, 64, HOUR, 0, "store", {0}, 25,
 		/* 30 and 50 GiB of 100 and 200 are left, and a full one. */
-		"[{\"path\":\"/\",\"size_bytes\":107374182400,\"available_bytes\":32212254720},"
-		"{\"path\":\"/srv\",\"size_bytes\":214748364800,\"available_bytes\":53687091200},"
-		"{\"path\":\"/old\",\"size_bytes\":1e12,\"available_bytes\":0},"
-		"{\"path\":\"/nfs\",\"size_bytes\":null,\"available_bytes\":null}]"},
+		"[{\"mount\":\"/\",\"size_bytes\":107374182400,\"available_bytes\":32212254720},"
+		"{\"mount\":\"/srv\",\"size_bytes\":214748364800,\"available_bytes\":53687091200},"
+		"{\"mount\":\"/old\",\"size_bytes\":1e12,\"available_bytes\":0},"
+		"{\"mount\":\"/nfs\",\"size_bytes\":null,\"available_bytes\":null}]"},
 	{"full", 20 * DAY, 64, HOUR, 0, NULL, {0}, 0,
-		"[{\"path\":\"/\",\"size_bytes\":107374182400,\"available_bytes\":0}]"},
+		"[{\"mount\":\"/\",\"size_bytes\":107374182400,\"available_bytes\":0}]"},
 	{"past", 20 * DAY, 64, HOUR, 365 * DAY *HOUR, "gone", {1, 1, 1, 1}, 0, NULL},
 };
 
@@ -174,7 +174,7 @@ static void test_hosts(void **state)
 
 	assert_fits(text, "big", 26, "cpu");
 	assert_fits(text, "small", 2, "cpu");
-	assert_non_null(strstr(text, "young                          not enough data"));
+	assert_non_null(strstr(text, "young                          cpu: not enough data"));
 	assert_non_null(strstr(text, "\nbig: with 1 more "));
 	assert_non_null(strstr(json, "\"best\":\"big\""));
 }
@@ -211,7 +211,7 @@ static void test_like_elsewhere(void **state)
 	assert_non_null(
 		strstr(chosen, "\nbig: with 1 more its fullest resource, cpu, peaks at 34"));
 	assert_non_null(
-		strstr(never, "past                           no values at the same times"));
+		strstr(never, "past                           cpu: no values at the same times"));
 }
 
 static void assert_says(char *text, const char *what)
@@ -248,8 +248,10 @@ static void test_disk(void **state)
 
 	assert_fits(amount, "disks", 2, "disk");
 	assert_fits(amount, "full", 0, "disk");
-	assert_non_null(strstr(
-		amount, "big                            the host's own is not known (disk)"));
+	assert_non_null(
+		strstr(amount, "big                            disk: the host's own is not known"));
+	free(FIT(CLI_STALE, "disk=20G", "--from-json", big));
+	free(FIT(CLI_FAILED, "disk=20G", "--from-json", big, full));
 	/* 150 + 20 of 200. */
 	assert_non_null(
 		strstr(amount, "\ndisks: with 1 more its fullest resource, disk, peaks at 85"));
