@@ -304,9 +304,32 @@ static int host_resource(struct report *r, enum report_resource resource, enum f
 	return 0;
 }
 
+/* All file systems that hold instances together, and when they are full: what instances have there
+ * against that and what is left. */
+static void host_disk(struct report *r)
+{
+	const double *values = r->host.series[REPORT_DISK];
+	struct stat_history h = {.values = values, .n = r->n, .step_s = r->step_s};
+	double *v = r->host.value, left;
+	bool given = !isnan(v[FIELD_HOST_DISK]);
+
+	for (size_t i = 0; !given && i < r->filesystems; i++) {
+		const struct report_filesystem *f = &r->filesystem[i];
+
+		if (isnan(f->size - f->available))
+			continue;
+		add_point(&v[FIELD_HOST_DISK], f->size);
+		add_point(&v[FIELD_HOST_DISK_USED], f->size - f->available);
+	}
+	left = v[FIELD_HOST_DISK] - v[FIELD_HOST_DISK_USED];
+	if (values && left >= 0)
+		stat_forecast(&h, last_known(values, r->n) + left, &r->host.forecast[REPORT_DISK]);
+}
+
 int report_host_figures(struct report *r)
 {
 	report_percentiles(r, &r->host);
+	host_disk(r);
 	return MIN(
 		host_resource(r, REPORT_CPU, FIELD_HOST_CPU_USED_P95, FIELD_HOST_CPU_UPPER,
 			FIELD_HOST_CPUS, FIELD_HOST_CPU_COMMITTED, FIELD_HOST_CPU_ROOM_COMMITTED),

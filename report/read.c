@@ -450,18 +450,6 @@ static int forecast_host(struct reading *g)
 	return 0;
 }
 
-/* What instances have of the file systems that they are on, against that and what is left there. */
-static void forecast_disk(struct report *r)
-{
-	struct report_row *host = &r->host;
-	double *values = host->series[REPORT_DISK];
-	double left = host->value[FIELD_HOST_DISK] - host->value[FIELD_HOST_DISK_USED];
-	struct stat_history h = {.values = values, .n = r->n, .step_s = r->step_s};
-
-	if (values && left >= 0)
-		stat_forecast(&h, last_known(values, r->n) + left, &host->forecast[REPORT_DISK]);
-}
-
 static int read_host(struct reading *g)
 {
 	_cleanup_(series_free) struct series average = {0}, maximum = {0};
@@ -487,7 +475,6 @@ static int read_host(struct reading *g)
 			*v = rint(*v);
 	}
 	result = take_other(g->r, &average);
-	forecast_disk(g->r);
 	return result == 0 ? forecast_host(g) : result;
 }
 

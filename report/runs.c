@@ -97,11 +97,8 @@ static int take_sample(struct runs_list *l, const struct view *v)
 	return 0;
 }
 
-/* The file systems that hold instances, each and together. */
 static int take_filesystems(struct report *r, const struct view *v)
 {
-	double *total = r->host.value;
-
 	for (size_t row = 0; row < v->info->rows[SCOPE_FILESYSTEM]; row++) {
 		double size = to_double(METRIC_FILESYSTEM_SIZE,
 			snapshot_value(v->snapshot, SCOPE_FILESYSTEM, row, METRIC_FILESYSTEM_SIZE));
@@ -112,8 +109,6 @@ static int take_filesystems(struct report *r, const struct view *v)
 
 		if (snapshot_row(v->snapshot, SCOPE_FILESYSTEM, row, &names) < 0)
 			continue;
-		add_point(&total[FIELD_HOST_DISK], size);
-		add_point(&total[FIELD_HOST_DISK_USED], size - left);
 		if (report_add_filesystem(r, names.text[TEXT_NAME], size, left) < 0)
 			return -ENOMEM;
 	}

@@ -427,6 +427,28 @@ static void test_export(void **state)
 	assert_non_null(strstr(schema, "/etc/hostname"));
 }
 
+/* 24 MB a day more, and 240 MB left of two file systems: 10 days, also of a program that measures
+ * only. */
+static void test_disk_full(void **state)
+{
+	_cleanup_free_ char *file = format_string("%s/growing.json", dir), *csv = NULL;
+	char days[64];
+
+	shell("jq -nc '{format:\"loadcell-report\",schema:1,from:%ju,to:%ju,start:%ju,"
+	      "step_seconds:3600,points:720,peak_step_seconds:3600,by:\"instance\","
+	      "host:{name:\"hv\",figures:{},filesystems:["
+	      "{mount:\"/\",size_bytes:5e9,available_bytes:200e6},"
+	      "{mount:\"/srv\",size_bytes:1e9,available_bytes:40e6}]},"
+	      "rows:[{name:\"a\",figures:{},series:{disk:[range(720)|1e9+1e6*.]}}]}' >%s",
+		(uintmax_t)T0, (uintmax_t)(T0 + 720 * 3600), (uintmax_t)T0, file);
+	csv = REPORT(CLI_DONE, "--format", "csv", "--by", "host", "--from-json", file);
+	assert_cell(csv, "hv", "host_disk_bytes", 6e9);
+	assert_cell(csv, "hv", "host_disk_used_bytes", 4.8e9 + 0.96e9);
+	csv_cell(csv, "hv", "disk_full_days", days);
+	if (fabs(strtod(days, NULL) - 10) > 0.5)
+		fail_msg("full in %s days, not 10", days);
+}
+
 /* Where Debian's python3-jsonschema is: what is written and what may be read are as documented. */
 static void test_schema(void **state)
 {
@@ -586,6 +608,7 @@ int main(void)
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_html),
 		cmocka_unit_test(test_export),
+		cmocka_unit_test(test_disk_full),
 		cmocka_unit_test(test_schema),
 		cmocka_unit_test(test_csv),
 		cmocka_unit_test(test_zabbix),
