@@ -67,6 +67,19 @@ static void put_forecast(struct json_out *j, const char *key, const struct stat_
 	json_end(j, '}');
 }
 
+static void put_filesystems(struct json_out *j, const struct report *r)
+{
+	json_begin(j, "filesystems", '[');
+	for (size_t i = 0; i < r->filesystems; i++) {
+		json_begin(j, NULL, '{');
+		json_text(j, "mount", r->filesystem[i].mount);
+		json_figure(j, "size_bytes", r->filesystem[i].size);
+		json_figure(j, "available_bytes", r->filesystem[i].available);
+		json_end(j, '}');
+	}
+	json_end(j, ']');
+}
+
 static void put_row(struct json_out *j, const char *key, const struct report *r,
 	const struct report_row *row, bool series)
 {
@@ -90,6 +103,7 @@ static void put_row(struct json_out *j, const char *key, const struct report *r,
 	if (series)
 		put_series(j, "series", row->series, r->n);
 	if (host) {
+		put_filesystems(j, r);
 		put_series(j, "series_upper", row->upper, r->n);
 		put_series(j, "series_other", r->other, r->n);
 	}
@@ -217,6 +231,20 @@ static int take_row(const json_t *j, const struct report *r, const struct report
 	return result;
 }
 
+static int take_filesystems(const json_t *array, struct report *r)
+{
+	const json_t *j;
+	size_t i;
+	int result = 0;
+
+	json_array_foreach (array, i, j)
+		if (result == 0)
+			result = report_add_filesystem(r, history_text(j, "mount"),
+				value_of_json(json_object_get(j, "size_bytes")),
+				value_of_json(json_object_get(j, "available_bytes")));
+	return result;
+}
+
 static int take_rows(const json_t *document, const struct report_ask *ask, struct report *r)
 {
 	const json_t *host = json_object_get(document, "host"), *row;
@@ -229,6 +257,8 @@ static int take_rows(const json_t *document, const struct report_ask *ask, struc
 		result = take_series(json_object_get(host, "series_upper"), r->n, r->host.upper);
 	if (result == 0)
 		result = take_series(json_object_get(host, "series_other"), r->n, r->other);
+	if (result == 0)
+		result = take_filesystems(json_object_get(host, "filesystems"), r);
 	json_array_foreach (json_object_get(document, "rows"), i, row) {
 		struct report_row *to = result == 0 ? report_add_row(r) : NULL;
 

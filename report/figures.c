@@ -44,6 +44,9 @@ void report_free(struct report *r)
 		row_free(&r->row[i]);
 	free(r->row);
 	row_free(&r->host);
+	for (size_t i = 0; i < r->filesystems; i++)
+		free(r->filesystem[i].mount);
+	free(r->filesystem);
 	for (size_t i = 0; i < REPORT_RESOURCES; i++)
 		free(r->other[i]);
 	*r = (struct report){0};
@@ -71,6 +74,20 @@ struct report_row *report_add_row(struct report *r)
 	}
 	row_clear(&r->row[r->rows]);
 	return &r->row[r->rows++];
+}
+
+int report_add_filesystem(struct report *r, const char *mount, double size, double available)
+{
+	struct report_filesystem *list =
+		reallocarray(r->filesystem, r->filesystems + 1, sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	r->filesystem = list;
+	list += r->filesystems;
+	*list = (struct report_filesystem){strdup(mount), size, available};
+	r->filesystems += list->mount != NULL;
+	return list->mount ? 0 : -ENOMEM;
 }
 
 /* --- figures of a series ---------------------------------------------------------------------- */
@@ -287,9 +304,32 @@ static int host_resource(struct report *r, enum report_resource resource, enum f
 	return 0;
 }
 
+/* All file systems that hold instances together, and when they are full: what instances have there
+ * against that and what is left. */
+static void host_disk(struct report *r)
+{
+	const double *values = r->host.series[REPORT_DISK];
+	struct stat_history h = {.values = values, .n = r->n, .step_s = r->step_s};
+	double *v = r->host.value, left;
+	bool given = !isnan(v[FIELD_HOST_DISK]);
+
+	for (size_t i = 0; !given && i < r->filesystems; i++) {
+		const struct report_filesystem *f = &r->filesystem[i];
+
+		if (isnan(f->size - f->available))
+			continue;
+		add_point(&v[FIELD_HOST_DISK], f->size);
+		add_point(&v[FIELD_HOST_DISK_USED], f->size - f->available);
+	}
+	left = v[FIELD_HOST_DISK] - v[FIELD_HOST_DISK_USED];
+	if (values && left >= 0)
+		stat_forecast(&h, last_known(values, r->n) + left, &r->host.forecast[REPORT_DISK]);
+}
+
 int report_host_figures(struct report *r)
 {
 	report_percentiles(r, &r->host);
+	host_disk(r);
 	return MIN(
 		host_resource(r, REPORT_CPU, FIELD_HOST_CPU_USED_P95, FIELD_HOST_CPU_UPPER,
 			FIELD_HOST_CPUS, FIELD_HOST_CPU_COMMITTED, FIELD_HOST_CPU_ROOM_COMMITTED),

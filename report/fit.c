@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/config.h"
 #include "../lib/when.h"
 #include "internal.h"
 
@@ -17,7 +16,22 @@
 
 struct want {
 	double amount[REPORT_RESOURCES]; /* NAN: not asked for, or as `like` */
-	char *like;
+	char *like;                      /* HANDLE or HOST:HANDLE */
+};
+
+/* What `like` has used, on whichever host it is, over that host's points. */
+struct like {
+	char *host; /* NULL: not found */
+	uint64_t start_s, step_s;
+	size_t n;
+	double *series[REPORT_RESOURCES];
+	double disk; /* what it has now; NAN: not known */
+};
+
+enum why {
+	WHY_DATA, /* too few days */
+	WHY_TIMES,
+	WHY_CAPACITY
 };
 
 struct answer {
@@ -25,9 +39,12 @@ struct answer {
 	long fits; /* the least of all resources */
 	enum report_resource stops;
 	double fullest; /* share of its capacity, with one more (or what --count says), of any */
+	enum report_resource fullest_of;
 	bool known;
+	enum report_resource missing; /* the first without which nothing is known */
 	struct line {
 		bool asked, known;
+		enum why why; /* it is not known */
 		long fits;
 		double capacity, one; /* one: NAN: a series */
 		struct stat_room now, with;
@@ -40,6 +57,8 @@ struct fit_call {
 	bool json, from_json;
 	struct report_ask ask;
 	struct want want;
+	struct like like;
+	bool removed; /* --remove was found */
 	double sure;
 	long count; /* 0: as many as fit */
 	struct error err;
@@ -47,7 +66,7 @@ struct fit_call {
 	/* of several hosts */
 	char *best;
 	struct answer best_answer;
-	bool any;
+	bool any; /* of which it is known */
 };
 
 /* --- what is wanted --------------------------------------------------------------------------- */
@@ -100,12 +119,89 @@ static int take_want(struct fit_call *f, const char *text)
 	return copy && *text ? -1 : cli_usage(f->cli, "nothing is asked for");
 }
 
+/* By HANDLE or HOST:HANDLE. */
 static const struct report_row *find_row(const struct report *r, const char *name)
 {
-	for (size_t i = 0; i < r->rows; i++)
-		if (!strcmp(r->row[i].name, name))
+	size_t len = r->host.name ? strlen(r->host.name) : 0;
+	bool here = name && len && !strncmp(name, r->host.name, len) && name[len] == ':';
+
+	for (size_t i = 0; name && i < r->rows; i++)
+		if (!strcmp(r->row[i].name, name) ||
+			(here && !strcmp(r->row[i].name, name + len + 1)))
 			return &r->row[i];
 	return NULL;
+}
+
+/* --- what is like something that runs --------------------------------------------------------- */
+
+static int find_like(struct fit_call *f, const struct report *r, const char *file)
+{
+	const struct report_row *row = find_row(r, f->want.like);
+	struct like *l = &f->like;
+	const char *host = r->host.name ? r->host.name : "";
+
+	if (!row)
+		return 0;
+	if (l->host && !strcmp(l->host, host))
+		return error_set(&f->err, -EEXIST,
+			"'%s' is in several exports of %s, %s is one: give only one of them",
+			f->want.like, host, file);
+	if (l->host)
+		return error_set(&f->err, -EEXIST,
+			"'%s' is on %s and on %s: say which, such as like=%s:%s", f->want.like,
+			l->host, host, l->host, row->name);
+	*l = (struct like){.host = strdup(host),
+		.start_s = r->start_s,
+		.step_s = r->step_s,
+		.n = r->n,
+		.disk = row->value[FIELD_DISK_USED]};
+	for (size_t k = 0; l->host && k < REPORT_DISK; k++) {
+		if (!row->series[k])
+			continue;
+		l->series[k] = series_new(r->n);
+		if (!l->series[k])
+			return error_set(&f->err, -ENOMEM, "out of memory");
+		memcpy(l->series[k], row->series[k], r->n * sizeof(double));
+	}
+	if (!l->series[REPORT_CPU] && !l->series[REPORT_MEMORY])
+		return error_set(&f->err, -ENODATA, "%s has no values over time of '%s'%s", file,
+			f->want.like,
+			f->from_json ? ": make it with loadcell report --format json --series"
+				     : "");
+	return 0;
+}
+
+static void free_like(struct like *l)
+{
+	free(l->host);
+	for (size_t k = 0; k < REPORT_RESOURCES; k++)
+		free(l->series[k]);
+}
+
+/* Over a host's points: the mean of what is known in each one's time, where that is half of it.
+ * All NAN: other times. */
+static double *series_at(const struct report *r, const struct like *l, const double *values)
+{
+	double *ret = series_new(r->n);
+
+	for (size_t i = 0; ret && i < r->n; i++) {
+		uint64_t start = r->start_s + i * r->step_s, end = start + r->step_s, known = 0;
+		size_t k = start > l->start_s ? (start - l->start_s) / l->step_s : 0;
+		double mean = 0;
+
+		for (; k < l->n && l->start_s + k * l->step_s < end; k++) {
+			uint64_t from = l->start_s + k * l->step_s, to = from + l->step_s;
+			uint64_t both = MIN(end, to) - MAX(start, from);
+
+			if (isnan(values[k]))
+				continue;
+			known += both;
+			mean += (values[k] - mean) * (double)both / (double)known;
+		}
+		if (2 * known >= r->step_s)
+			ret[i] = mean;
+	}
+	return ret;
 }
 
 /* --- one host --------------------------------------------------------------------------------- */
@@ -138,9 +234,9 @@ static double *used_of(
 }
 
 static int ask_resource(const struct fit_call *f, const struct report *r, enum report_resource k,
-	const struct report_row *like, const struct report_row *gone, struct line *ret)
+	const struct report_row *gone, struct line *ret)
 {
-	_cleanup_free_ double *used = NULL;
+	_cleanup_free_ double *used = NULL, *one = NULL;
 	struct stat_load load = {.n = r->n,
 		.step_s = r->step_s,
 		.fixed = f->want.amount[k],
@@ -148,14 +244,19 @@ static int ask_resource(const struct fit_call *f, const struct report *r, enum r
 	int result;
 
 	*ret = (struct line){.capacity = load.capacity, .one = load.fixed};
-	if (isnan(load.fixed) && like)
-		load.one = like->series[k];
-	ret->asked = !isnan(load.fixed) || load.one;
+	ret->asked = !isnan(load.fixed) || f->like.series[k];
+	ret->why = WHY_CAPACITY;
 	if (!ret->asked || isnan(load.capacity))
 		return 0;
 	load.used = used = used_of(r, k, gone);
-	if (!used)
+	if (isnan(load.fixed))
+		load.one = one = series_at(r, &f->like, f->like.series[k]);
+	if (!used || (isnan(load.fixed) && !one))
 		return -ENOMEM;
+	ret->why = one && isnan(last_known(one, r->n)) &&
+				   !isnan(last_known(f->like.series[k], f->like.n))
+			   ? WHY_TIMES
+			   : WHY_DATA;
 	ret->fits = stat_fits(&load, f->sure, MOST);
 	if (ret->fits == -ENOMEM)
 		return -ENOMEM;
@@ -168,40 +269,32 @@ static int ask_resource(const struct fit_call *f, const struct report *r, enum r
 }
 
 /* Disks have no joint history: what is free on the roomiest file system that holds instances. */
-static void ask_disk(const struct fit_call *f, struct line *ret)
+static void ask_disk(const struct fit_call *f, const struct report *r, struct line *ret)
 {
-	_cleanup_(view_close) struct view v = {0};
-	struct error err;
-	double most = 0, size = 0;
+	const struct report_filesystem *most = NULL;
+	double one = f->want.amount[REPORT_DISK];
 
+	one = isnan(one) ? f->like.disk : one;
 	*ret = (struct line){
-		.asked = !isnan(f->want.amount[REPORT_DISK]), .one = f->want.amount[REPORT_DISK]};
-	if (!ret->asked || f->from_json || view_load(f->cli->config, &v, &err) < 0 || !v.snapshot)
+		.asked = !isnan(one), .one = one, .why = WHY_CAPACITY, .capacity = NAN};
+	for (size_t i = 0; i < r->filesystems; i++)
+		if (r->filesystem[i].size > 0 && r->filesystem[i].available >= 0 &&
+			(!most || r->filesystem[i].available > most->available))
+			most = &r->filesystem[i];
+	if (!ret->asked || !most)
 		return;
-	for (size_t row = 0; row < v.info->rows[SCOPE_FILESYSTEM]; row++) {
-		struct value free = snapshot_value(
-			v.snapshot, SCOPE_FILESYSTEM, row, METRIC_FILESYSTEM_AVAILABLE);
-		struct value all =
-			snapshot_value(v.snapshot, SCOPE_FILESYSTEM, row, METRIC_FILESYSTEM_SIZE);
-
-		if (value_is_number(free) && value_is_number(all) && (double)free.number > most) {
-			most = (double)free.number;
-			size = (double)all.number;
-		}
-	}
-	ret->known = size > 0;
-	ret->capacity = size;
-	ret->fits = (long)fmin(floor(most / ret->one), MOST);
-	ret->now.peak = size - most;
-	ret->with.peak = size - most + (double)MAX(f->count ? f->count : ret->fits, 1) * ret->one;
+	ret->known = true;
+	ret->capacity = most->size;
+	ret->fits = one > 0 ? (long)fmin(floor(most->available / one), MOST) : MOST;
+	ret->now.peak = ret->with.peak = most->size - most->available;
+	ret->with.peak += (double)(f->count ? f->count : MAX(ret->fits, 1)) * one;
 	ret->now.sure = ret->now.sure_least = (double)NAN;
 	ret->with.sure = ret->with.sure_least = (double)NAN;
 }
 
 static int ask_host(struct fit_call *f, const struct report *r, struct answer *a)
 {
-	const struct report_row *like = f->want.like ? find_row(r, f->want.like) : NULL;
-	const struct report_row *gone = f->remove ? find_row(r, f->remove) : NULL;
+	const struct report_row *gone = find_row(r, f->remove);
 	int result = 0;
 
 	*a = (struct answer){.host = r->host.name, .fits = MOST, .known = true};
@@ -209,18 +302,23 @@ static int ask_host(struct fit_call *f, const struct report *r, struct answer *a
 		struct line *l = &a->line[k];
 
 		if (k == REPORT_DISK)
-			ask_disk(f, l);
+			ask_disk(f, r, l);
 		else
-			result = ask_resource(f, r, k, like, gone, l);
-		if (!l->asked || (k == REPORT_DISK && f->from_json))
+			result = ask_resource(f, r, k, gone, l);
+		if (!l->asked)
 			continue;
-		a->known &= l->known || (isnan(l->capacity) && isnan(f->want.amount[k]));
+		if (a->known && !l->known && !(isnan(l->capacity) && isnan(f->want.amount[k]))) {
+			a->known = false;
+			a->missing = k;
+		}
 		if (l->known && l->fits < a->fits) {
 			a->fits = l->fits;
 			a->stops = k;
 		}
-		if (l->known)
-			a->fullest = fmax(a->fullest, l->with.peak / l->capacity);
+		if (l->known && l->with.peak / l->capacity > a->fullest) {
+			a->fullest = l->with.peak / l->capacity;
+			a->fullest_of = k;
+		}
 	}
 	return result;
 }
@@ -245,6 +343,14 @@ static struct cell share_cell(double v)
 	return isnan(v) ? c : cell_percent((uint64_t)llround(fmax(0, v) * 1e9));
 }
 
+static const struct {
+	const char *text, *json;
+} reasons[] = {
+	[WHY_DATA] = {"not enough data: 14 days are needed", "not-enough-data"},
+	[WHY_TIMES] = {"no values at the same times", "other-times"},
+	[WHY_CAPACITY] = {"the host's own is not known", "capacity-unknown"},
+};
+
 static void put_lines(const struct fit_call *f, const struct report *r, const struct answer *a)
 {
 	FILE *out = f->cli->out;
@@ -260,9 +366,7 @@ static void put_lines(const struct fit_call *f, const struct report *r, const st
 		fprintf(out, "%-8s %8s ", report_resource[k].name,
 			amount_cell(k, l->capacity).text);
 		if (!l->known) {
-			fputs(isnan(l->capacity) ? "the host's own is not known\n"
-						 : "not enough data\n",
-				out);
+			fprintf(out, "%s\n", reasons[l->why].text);
 			continue;
 		}
 		fprintf(out, "%8s %8s %6ld %10s %7s %9s\n", amount_cell(k, l->now.peak).text,
@@ -283,9 +387,8 @@ static void put_sentence(const struct fit_call *f, const struct answer *a)
 	FILE *out = f->cli->out;
 
 	if (!a->known)
-		fprintf(out,
-			"%s: not known (%d days with values of all that is asked for are needed)\n",
-			a->host, STAT_DAYS_MIN);
+		fprintf(out, "%s: not known: %s: %s\n", a->host, report_resource[a->missing].name,
+			reasons[a->line[a->missing].why].text);
 	else if (f->count)
 		fprintf(out, "%s: %ld more %s%s%s\n", a->host, f->count,
 			a->fits >= f->count ? "fit" : "do not fit: ",
@@ -296,51 +399,68 @@ static void put_sentence(const struct fit_call *f, const struct answer *a)
 			report_resource[a->stops].name);
 }
 
+static void put_json_line(struct json_out *j, const char *key, const struct line *l)
+{
+	const double unknown = NAN;
+
+	json_begin(j, key, '{');
+	json_bool(j, "known", l->known);
+	json_text(j, "why_not", l->known ? NULL : reasons[l->why].json);
+	json_figure(j, "capacity", l->capacity);
+	json_figure(j, "fits", l->known ? (double)l->fits : unknown);
+	json_figure(j, "days", l->known && l->now.days ? l->now.days : unknown);
+	json_figure(j, "peak", l->known ? l->now.peak : unknown);
+	json_figure(j, "peak_then", l->known ? l->with.peak : unknown);
+	json_figure(j, "sure", l->known ? l->with.sure : unknown);
+	json_figure(j, "sure_at_least", l->known ? l->with.sure_least : unknown);
+	json_end(j, '}');
+}
+
+/* What is not known is null: docs/fit.md. */
 static void put_json(struct fit_call *f, const struct report *r, const struct answer *a)
 {
 	struct json_out *j = &f->out;
+	long count = MAX(f->count, 1);
 
 	json_begin(j, NULL, '{');
 	json_text(j, "host", a->host);
 	json_bool(j, "known", a->known);
-	json_number(j, "fits", a->known ? (uint64_t)a->fits : 0);
+	json_figure(j, "fits", a->known ? (double)a->fits : (double)NAN);
+	json_number(j, "count", (uint64_t)count);
+	if (a->known)
+		json_bool(j, "enough", a->fits >= count);
+	else
+		json_text(j, "enough", NULL);
 	json_text(j, "stops", a->known ? report_resource[a->stops].name : NULL);
+	json_text(j, "fullest", a->known ? report_resource[a->fullest_of].name : NULL);
+	json_figure(j, "fullest_ratio", a->known ? a->fullest : (double)NAN);
 	json_figure(j, "probability", f->sure);
 	json_number(j, "step_seconds", r->step_s);
 	json_begin(j, "resources", '{');
-	for (size_t k = 0; k < REPORT_RESOURCES; k++) {
-		const struct line *l = &a->line[k];
-
-		if (!l->asked)
-			continue;
-		json_begin(j, report_resource[k].name, '{');
-		json_figure(j, "capacity", l->capacity);
-		json_bool(j, "known", l->known);
-		if (l->known) {
-			json_number(j, "fits", (uint64_t)l->fits);
-			json_number(j, "days", l->now.days);
-			json_figure(j, "peak", l->now.peak);
-			json_figure(j, "peak_then", l->with.peak);
-			json_figure(j, "sure", l->with.sure);
-			json_figure(j, "sure_at_least", l->with.sure_least);
-		}
-		json_end(j, '}');
-	}
+	for (size_t k = 0; k < REPORT_RESOURCES; k++)
+		if (a->line[k].asked)
+			put_json_line(j, report_resource[k].name, &a->line[k]);
 	json_end(j, '}');
 	json_end(j, '}');
 }
 
 /* --- the command ------------------------------------------------------------------------------ */
 
-static int missing(struct fit_call *f, const struct report *r)
+static int look_for_names(struct fit_call *f, const struct report *r, const char *file)
 {
-	const char *names[] = {f->want.like, f->remove};
+	f->removed |= find_row(r, f->remove) != NULL;
+	return find_like(f, r, file);
+}
 
-	for (size_t i = 0; i < ARRAY_SIZE(names) && !f->from_json; i++)
-		if (names[i] && !find_row(r, names[i]))
-			return cli_fail(f->cli, CLI_NO_INSTANCE,
-				"nothing of '%s' is known in that time", names[i]);
-	return CLI_DONE;
+static int names_missing(struct fit_call *f)
+{
+	const char *name = f->want.like && !f->like.host ? f->want.like
+			   : f->remove && !f->removed    ? f->remove
+							 : NULL;
+
+	return name ? cli_fail(f->cli, CLI_NO_INSTANCE, "nothing of '%s' is known in %s", name,
+			      f->from_json ? "these exports" : "that time")
+		    : CLI_DONE;
 }
 
 static int this_host(struct fit_call *f)
@@ -349,9 +469,10 @@ static int this_host(struct fit_call *f)
 	struct answer a;
 	int result;
 
-	if (report_read(f->cli, &f->ask, &r, &f->err) < 0)
+	if (report_read(f->cli, &f->ask, &r, &f->err) < 0 ||
+		look_for_names(f, &r, "what is stored") < 0)
 		return cli_fail(f->cli, CLI_FAILED, "%s", f->err.text);
-	result = missing(f, &r);
+	result = names_missing(f);
 	if (result != CLI_DONE)
 		return result;
 	if (ask_host(f, &r, &a) < 0)
@@ -365,6 +486,15 @@ static int this_host(struct fit_call *f)
 		put_lines(f, &r, &a);
 	}
 	return !a.known ? CLI_STALE : f->count && a.fits < f->count ? CLI_FAILED : CLI_DONE;
+}
+
+static int take_names(void *data, const char *file, const json_t *document)
+{
+	struct fit_call *f = data;
+	_cleanup_(report_free) struct report r = {0};
+	int result = report_parse(document, file, &f->ask, &r, &f->err);
+
+	return result < 0 ? result : look_for_names(f, &r, file);
 }
 
 static int take_host(void *data, const char *file, const json_t *document)
@@ -382,10 +512,12 @@ static int take_host(void *data, const char *file, const json_t *document)
 		json_line(&f->out);
 		put_json(f, &r, &a);
 	} else if (!a.known)
-		fprintf(f->cli->out, "%-30.30s not enough data\n", a.host);
+		fprintf(f->cli->out, "%-30.30s %s: %s\n", a.host, report_resource[a.missing].name,
+			reasons[a.line[a.missing].why].text);
 	else
 		fprintf(f->cli->out, "%-30.30s %6ld  %-8s %8s\n", a.host, a.fits,
 			report_resource[a.stops].name, share_cell(a.fullest).text);
+	f->any |= a.known;
 	/* The roomiest that takes it: the one that is least full then. */
 	if (a.known && a.fits >= MAX(f->count, 1) &&
 		(!f->best || a.fullest < f->best_answer.fullest)) {
@@ -396,8 +528,27 @@ static int take_host(void *data, const char *file, const json_t *document)
 	return 0;
 }
 
+/* What is looked for may be in the last of the files: they are read twice. */
+static int find_names(struct fit_call *f, char *const *files, size_t n)
+{
+	if (!f->want.like && !f->remove)
+		return CLI_DONE;
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(files[i], "-"))
+			return cli_usage(f->cli,
+				"with like= or --remove exports are read twice: standard input "
+				"cannot be one");
+	if (report_each_export(files, n, take_names, f, &f->err) < 0)
+		return cli_fail(f->cli, CLI_FAILED, "%s", f->err.text);
+	return names_missing(f);
+}
+
 static int these_hosts(struct fit_call *f, char *const *files, size_t n)
 {
+	int result = find_names(f, files, n);
+
+	if (result != CLI_DONE)
+		return result;
 	f->count = MAX(f->count, 1);
 	if (f->json) {
 		json_begin(&f->out, NULL, '{');
@@ -413,11 +564,16 @@ static int these_hosts(struct fit_call *f, char *const *files, size_t n)
 		fputc('\n', f->cli->out);
 	} else if (f->best)
 		fprintf(f->cli->out,
-			"\n%s: with %ld more its fullest resource peaks at %s of what it has.\n",
-			f->best, f->count, share_cell(f->best_answer.fullest).text);
+			"\n%s: with %ld more its fullest resource, %s, peaks at %s of what it "
+			"has.\n",
+			f->best, f->count, report_resource[f->best_answer.fullest_of].name,
+			share_cell(f->best_answer.fullest).text);
 	else
-		fprintf(f->cli->out, "\nNo host takes %ld more.\n", f->count);
-	return f->best ? CLI_DONE : CLI_FAILED;
+		fprintf(f->cli->out,
+			f->any ? "\nNo host of which it is known takes %ld more.\n"
+			       : "\nOf no host it is known whether it takes %ld more.\n",
+			f->count);
+	return f->best ? CLI_DONE : f->any ? CLI_FAILED : CLI_STALE;
 }
 
 static int take_options(struct fit_call *f)
@@ -448,6 +604,7 @@ int fit_main(struct cli *cli, int argc, char **argv)
 		.from = "-60d",
 		.to = "now",
 		.probability = "95%",
+		.like.disk = NAN,
 		.ask = {.permille = 990, .margin = 0.2, .keep_series = true},
 		.out = {.out = cli->out}};
 	const struct cli_option options[] = {
@@ -476,6 +633,7 @@ int fit_main(struct cli *cli, int argc, char **argv)
 				 ? these_hosts(&f, argv + optind + 1, (size_t)(argc - optind - 1))
 				 : this_host(&f);
 	free(f.want.like);
+	free_like(&f.like);
 	free(f.best);
 	return result;
 }

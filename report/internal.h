@@ -8,6 +8,7 @@ void row_clear(struct report_row *row);
 void row_free(struct report_row *row);
 struct report_row *report_add_row(struct report *r); /* NULL: no memory */
 double *series_new(size_t n);                        /* all NAN */
+int report_add_filesystem(struct report *r, const char *mount, double size, double available);
 /* As stat_percentiles(), which leaves the values as they are. */
 size_t percentiles_of(const double *values, size_t n, const unsigned int *permille,
 	size_t n_permille, double *ret);
@@ -42,6 +43,7 @@ enum kept {
 struct run {
 	uint64_t id, start_s, end_s; /* end: UINT64_MAX while it runs */
 	double kept[KEPT_COUNT];
+	double kills; /* OOM kills that events of the period tell; NAN: none does */
 	uint32_t index;
 	bool wanted;
 	char *groups;
@@ -93,7 +95,8 @@ void report_html(const struct pen *p, const struct report *r, const struct repor
 void html_begin(FILE *out, const char *title);
 void html_end(FILE *out);
 void report_csv_head(FILE *out);
-void report_csv_row(FILE *out, bool clean, const struct report_row *row);
+/* Texts that a spreadsheet would take for something else get an apostrophe in front. */
+void report_csv_row(FILE *out, bool clean, const struct report *r, const struct report_row *row);
 /* The exact decimal, null or "unlimited". */
 void json_figure(struct json_out *j, const char *key, double v);
 /* A host in the list of a fleet, or with a key all together. */

@@ -282,18 +282,44 @@ void report_csv_head(FILE *out)
 	for (size_t i = REPORT_MEMORY; i < REPORT_RESOURCES; i++)
 		fprintf(out, ",%1$s_forecast,%1$s_full_days,%1$s_full_days_low,%1$s_full_days_high",
 			report_resource[i].name);
-	putc('\n', out);
+	fputs(",from,to\n", out);
 }
 
-void report_csv_row(FILE *out, bool clean, const struct report_row *row)
+/* A spreadsheet would take it for a formula, a number or a date. */
+static bool is_no_text(const char *s)
+{
+	s += strspn(s, " ");
+	return *s && (strchr("=+-@\t\r\n", *s) || (strchr("0123456789.", *s) &&
+							  !s[strspn(s, "0123456789.,:/+-%eETZ ")]));
+}
+
+static void spreadsheet_text(FILE *out, bool clean, const char *s)
+{
+	_cleanup_free_ char *marked = is_no_text(s) ? format_string("'%s", s) : NULL;
+
+	csv_text(out, clean, marked ? marked : s);
+}
+
+static void spreadsheet_time(FILE *out, uint64_t seconds)
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+	char text[32] = "";
+
+	if (localtime_r(&t, &tm))
+		strftime(text, sizeof(text), "%FT%T", &tm);
+	fprintf(out, ",%s", text);
+}
+
+void report_csv_row(FILE *out, bool clean, const struct report *r, const struct report_row *row)
 {
 	_cleanup_free_ char *groups = join_lines(row->groups ? row->groups : "");
 
-	csv_text(out, clean, row->host ? row->host : row->name ? row->name : "");
+	spreadsheet_text(out, clean, row->host ? row->host : row->name ? row->name : "");
 	putc(',', out);
-	csv_text(out, clean, row->name ? row->name : "");
+	spreadsheet_text(out, clean, row->name ? row->name : "");
 	putc(',', out);
-	csv_text(out, clean, groups ? groups : "");
+	spreadsheet_text(out, clean, groups ? groups : "");
 	fprintf(out, ",%d,%s", row->running, row->risk);
 	for (size_t i = 0; i < FIELD_COUNT; i++) {
 		putc(',', out);
@@ -313,5 +339,7 @@ void report_csv_row(FILE *out, bool clean, const struct report_row *row)
 				field_number(out, days[k]);
 		}
 	}
+	spreadsheet_time(out, r->from_s);
+	spreadsheet_time(out, r->to_s);
 	putc('\n', out);
 }

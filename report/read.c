@@ -94,17 +94,40 @@ static void take_limits(const struct series *s, const struct run *runs, size_t n
 	}
 }
 
+/* It began in the period, and its counters are not of more than that: one that goes on has those of
+ * now. */
+static bool is_whole(const struct report *r, const struct run *run)
+{
+	uint64_t end =
+		run->end_s == UINT64_MAX ? now_ns(CLOCK_REALTIME) / NSEC_PER_SEC - 60 : run->end_s;
+
+	return run->start_s >= r->from_s && end <= r->to_s;
+}
+
+/* Of the counter of a run that is whole, and of another one's events: these are of its part in the
+ * period, but do not tell of kills while no collector ran. NAN: none is told. */
+static double kills_of(const struct report *r, const struct run *runs, size_t n)
+{
+	double kills = NAN;
+
+	for (size_t i = 0; i < n; i++) {
+		double all = runs[i].kept[KEPT_OOM_KILLS];
+
+		/* None at all is none in a part, too. */
+		add_point(
+			&kills, fmax(runs[i].kills, all > 0 && !is_whole(r, &runs[i]) ? NAN : all));
+	}
+	return kills;
+}
+
 /* Totals of runs that all began in the period are of their counters, exact; else of the rates. */
 static void take_uses(
 	struct reading *g, const struct series *s, const struct run *runs, size_t n, double *v)
 {
-	/* A run that goes on is known up to now only. */
-	bool whole = n > 0 && (runs[n - 1].end_s != UINT64_MAX ||
-				      g->r->to_s + 60 >= now_ns(CLOCK_REALTIME) / NSEC_PER_SEC);
+	bool whole = n > 0;
 
 	for (size_t i = 0; i < n; i++)
-		whole &= runs[i].start_s >= g->r->from_s &&
-			 (runs[i].end_s == UINT64_MAX || runs[i].end_s <= g->r->to_s);
+		whole &= is_whole(g->r, &runs[i]);
 	for (size_t i = 0; i < AVERAGE_COUNT; i++) {
 		double mean, sum = 0, *to = &v[uses[i].field];
 		bool total = uses[i].kept != KEPT_COUNT;
@@ -120,6 +143,8 @@ static void take_uses(
 		if (!isnan(mean))
 			*to = !total ? mean : i == AVERAGE_OOM_KILLS ? round(sum) : sum;
 	}
+	/* Rates miss what came after the last sample of a run: the larger is nearer. */
+	v[FIELD_OOM_KILLS] = fmax(v[FIELD_OOM_KILLS], kills_of(g->r, runs, n));
 }
 
 static void take_runs(struct reading *g, const struct run *runs, size_t n, struct report_row *row)
@@ -425,18 +450,6 @@ static int forecast_host(struct reading *g)
 	return 0;
 }
 
-/* What instances have of the file systems that they are on, against that and what is left there. */
-static void forecast_disk(struct report *r)
-{
-	struct report_row *host = &r->host;
-	double *values = host->series[REPORT_DISK];
-	double left = host->value[FIELD_HOST_DISK] - host->value[FIELD_HOST_DISK_USED];
-	struct stat_history h = {.values = values, .n = r->n, .step_s = r->step_s};
-
-	if (values && left >= 0)
-		stat_forecast(&h, last_known(values, r->n) + left, &host->forecast[REPORT_DISK]);
-}
-
 static int read_host(struct reading *g)
 {
 	_cleanup_(series_free) struct series average = {0}, maximum = {0};
@@ -462,7 +475,6 @@ static int read_host(struct reading *g)
 			*v = rint(*v);
 	}
 	result = take_other(g->r, &average);
-	forecast_disk(g->r);
 	return result == 0 ? forecast_host(g) : result;
 }
 

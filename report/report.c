@@ -22,12 +22,12 @@ enum form {
 struct command_line {
 	struct cli *cli;
 	const char *from, *to, *by, *format, *output, *percentile, *margin, *backtest;
-	bool from_json, series;
+	bool from_json, series, json;
 	enum form form;
 	struct report_ask ask;
 	struct pen pen;
 	struct report_row total; /* of a fleet */
-	struct json_out json;    /* the same */
+	struct json_out out;     /* the same */
 };
 
 /* --- options ---------------------------------------------------------------------------------- */
@@ -45,8 +45,12 @@ static int take_words(struct command_line *c)
 {
 	static const char *const by[] = {"instance", "name-prefix", "group", "host"};
 	static const char *const forms[] = {"text", "csv", "json", "html"};
-	int b = word(c->by, by, ARRAY_SIZE(by)), f = word(c->format, forms, ARRAY_SIZE(forms));
+	int b = word(c->by, by, ARRAY_SIZE(by)), f;
 
+	if (c->json && c->format && strcmp(c->format, "json") != 0)
+		return cli_usage(c->cli, "--json and --format %s exclude each other", c->format);
+	c->format = c->json ? "json" : c->format ? c->format : "text";
+	f = word(c->format, forms, ARRAY_SIZE(forms));
 	if (b < 0)
 		return cli_usage(
 			c->cli, "--by is instance, name-prefix, group or host, not '%s'", c->by);
@@ -129,9 +133,9 @@ static void put_csv(struct command_line *c, const struct report *r)
 	bool clean = c->cli->tty && out == c->cli->out;
 
 	for (size_t i = 0; c->ask.by != BY_HOST && i < r->rows; i++)
-		report_csv_row(out, clean, &r->row[i]);
+		report_csv_row(out, clean, r, &r->row[i]);
 	if (c->ask.by == BY_HOST)
-		report_csv_row(out, clean, &r->host);
+		report_csv_row(out, clean, r, &r->host);
 }
 
 static void put_report(struct command_line *c, const struct report *r)
@@ -187,7 +191,7 @@ static void put_host(struct command_line *c, struct report *r)
 	if (c->form == FORM_CSV)
 		put_csv(c, r);
 	else if (c->form == FORM_JSON)
-		report_json_fleet(&c->json, NULL, &r->host);
+		report_json_fleet(&c->out, NULL, &r->host);
 	else
 		put_section_row(&c->pen, &fleet, &r->host);
 }
@@ -215,15 +219,15 @@ static int take_export(void *data, const char *file, const json_t *document)
 
 static void begin_fleet(struct command_line *c)
 {
-	c->json = (struct json_out){.out = c->pen.out};
+	c->out = (struct json_out){.out = c->pen.out};
 	row_clear(&c->total);
 	if (c->form == FORM_CSV) {
 		report_csv_head(c->pen.out);
 	} else if (c->form == FORM_JSON) {
-		json_begin(&c->json, NULL, '{');
-		json_text(&c->json, "format", "loadcell-fleet");
-		json_number(&c->json, "schema", 1);
-		json_begin(&c->json, "hosts", '[');
+		json_begin(&c->out, NULL, '{');
+		json_text(&c->out, "format", "loadcell-fleet");
+		json_number(&c->out, "schema", 1);
+		json_begin(&c->out, "hosts", '[');
 	} else {
 		if (c->form == FORM_HTML)
 			html_begin(c->pen.out, "loadcell: fleet");
@@ -237,9 +241,9 @@ static void end_fleet(struct command_line *c)
 
 	total.name = (char[]){"all"};
 	if (c->form == FORM_JSON) {
-		json_end(&c->json, ']');
-		report_json_fleet(&c->json, "all", &total);
-		json_end(&c->json, '}');
+		json_end(&c->out, ']');
+		report_json_fleet(&c->out, "all", &total);
+		json_end(&c->out, '}');
 		putc('\n', c->pen.out);
 	} else if (c->form != FORM_CSV) {
 		put_section_row(&c->pen, &fleet, &total);
@@ -301,7 +305,6 @@ int report_main(struct cli *cli, int argc, char **argv)
 		.from = "-30d",
 		.to = "now",
 		.by = "instance",
-		.format = "text",
 		.percentile = "99",
 		.margin = "20%"};
 	const struct cli_option options[] = {
@@ -309,6 +312,7 @@ int report_main(struct cli *cli, int argc, char **argv)
 		{"to", 'e', "WHEN", &c.to, "now (the default), ..."},
 		{"by", 0, "WHAT", &c.by, "instance, name-prefix (web of web01), group or host"},
 		{"format", 'f', "FORM", &c.format, "text, csv, json or html"},
+		{"json", 0, NULL, &c.json, "the same as --format json"},
 		{"output", 'o', "FILE", &c.output, "instead of standard output; packed as .gz"},
 		{"percentile", 0, "P", &c.percentile, "that better limits are made of: 99"},
 		{"margin", 0, "P%", &c.margin, "on top of that: 20%"},

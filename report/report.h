@@ -56,6 +56,12 @@ struct report_ask {
 	unsigned int backtest; /* days ahead; 0: none */
 };
 
+/* One that holds instances, as it is now. */
+struct report_filesystem {
+	char *mount; /* where */
+	double size, available;
+};
+
 struct report {
 	uint64_t from_s, to_s;
 	uint64_t start_s, step_s; /* point i: (start + i * step, start + (i + 1) * step] */
@@ -65,6 +71,8 @@ struct report {
 	size_t rows, rows_size;
 	struct report_row host;          /* all instances summed, and what only a host has */
 	double *other[REPORT_RESOURCES]; /* used beside the instances; NULL: not known */
+	struct report_filesystem *filesystem;
+	size_t filesystems;
 	struct stat_backtest backtest[REPORT_RESOURCES];
 	uint64_t damaged; /* files and lines that could not be read */
 	char damage[ERROR_MAX];

@@ -33,7 +33,7 @@ static struct run *add_run(struct runs_list *l, uint32_t index)
 		l->item = item;
 		l->size = size;
 	}
-	l->item[l->n] = (struct run){.index = index};
+	l->item[l->n] = (struct run){.index = index, .kills = NAN};
 	return &l->item[l->n++];
 }
 
@@ -97,8 +97,7 @@ static int take_sample(struct runs_list *l, const struct view *v)
 	return 0;
 }
 
-/* The file systems that hold instances, together. */
-static void take_filesystems(struct report_row *host, const struct view *v)
+static int take_filesystems(struct report *r, const struct view *v)
 {
 	for (size_t row = 0; row < v->info->rows[SCOPE_FILESYSTEM]; row++) {
 		double size = to_double(METRIC_FILESYSTEM_SIZE,
@@ -106,13 +105,17 @@ static void take_filesystems(struct report_row *host, const struct view *v)
 		double left = to_double(
 			METRIC_FILESYSTEM_AVAILABLE, snapshot_value(v->snapshot, SCOPE_FILESYSTEM,
 							     row, METRIC_FILESYSTEM_AVAILABLE));
+		struct snapshot_row names;
 
-		add_point(&host->value[FIELD_HOST_DISK], size);
-		add_point(&host->value[FIELD_HOST_DISK_USED], size - left);
+		if (snapshot_row(v->snapshot, SCOPE_FILESYSTEM, row, &names) < 0)
+			continue;
+		if (report_add_filesystem(r, names.text[TEXT_NAME], size, left) < 0)
+			return -ENOMEM;
 	}
+	return 0;
 }
 
-static void take_host(struct report_row *host, const struct view *v)
+static int take_host(struct report *r, const struct view *v)
 {
 	static const struct {
 		enum field field;
@@ -122,6 +125,7 @@ static void take_host(struct report_row *host, const struct view *v)
 		{FIELD_HOST_MAPS_LIMIT, METRIC_HOST_MAP_COUNT_LIMIT},
 		{FIELD_HOST_FILES_LIMIT, METRIC_HOST_OPEN_FILES_LIMIT},
 	};
+	struct report_row *host = &r->host;
 	double pids = to_double(METRIC_HOST_PIDS_LIMIT, view_host_value(v, METRIC_HOST_PIDS_LIMIT));
 
 	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
@@ -129,7 +133,7 @@ static void take_host(struct report_row *host, const struct view *v)
 			to_double(kept[i].metric, view_host_value(v, kept[i].metric));
 	host->value[FIELD_HOST_TASKS_LIMIT] = fmin(host->value[FIELD_HOST_TASKS_LIMIT], pids);
 	host->value[FIELD_HOST_CGROUPS_LIMIT] = 65535; /* 16 bits of id: mm/memcontrol.c */
-	take_filesystems(host, v);
+	return take_filesystems(r, v);
 }
 
 static int by_index(const void *a, const void *b)
@@ -139,6 +143,33 @@ static int by_index(const void *a, const void *b)
 	if (x->index != y->index)
 		return x->index < y->index ? -1 : 1;
 	return x->start_s < y->start_s ? -1 : x->start_s > y->start_s;
+}
+
+static int take_event(void *data, const json_t *line)
+{
+	struct runs_list *l = data;
+	uint64_t time_s = journal_seconds(line, "time") / NSEC_PER_SEC;
+	uint64_t id = strtoull(history_text(line, "run"), NULL, 16);
+	json_int_t index = json_integer_value(json_object_get(line, "index"));
+	size_t n, first;
+
+	if (strcmp(history_text(line, "type"), "oom") != 0 || index <= 0 || index > UINT32_MAX ||
+		time_s < l->ask->from_s || time_s > l->ask->to_s)
+		return 0;
+	first = (size_t)(runs_of(l, (uint32_t)index, &n) - l->item);
+	for (size_t i = first; i < first + n; i++)
+		if (l->item[i].id == id)
+			add_point(&l->item[i].kills,
+				json_number_value(json_object_get(line, "kills")));
+	return 0;
+}
+
+static int runs_failed(const struct cli *cli, const char *name, int r, struct error *err)
+{
+	return error_set(err, r,
+		r == -EACCES ? "only root and the group loadcell may read %s/%s.jsonl"
+			     : "cannot read %s/%s.jsonl",
+		cli->config->data_dir, name);
 }
 
 int runs_read(const struct cli *cli, const struct report_ask *ask, struct report *r,
@@ -152,21 +183,20 @@ int runs_read(const struct cli *cli, const struct report_ask *ask, struct report
 	result = journal_read(cli->config->data_dir, "runs", ask->from_s * NSEC_PER_SEC, take_line,
 		ret, &r->damaged);
 	if (result < 0)
-		return error_set(err, result,
-			result == -EACCES
-				? "only root and the group loadcell may read %s/runs.jsonl"
-				: "cannot read %s/runs.jsonl",
-			cli->config->data_dir);
+		return runs_failed(cli, "runs", result, err);
 	if (view_load(cli->config, &v, &why) == 0 && v.snapshot) {
 		result = take_sample(ret, &v);
-		take_host(&r->host, &v);
+		if (result == 0)
+			result = take_host(r, &v);
 	}
 	view_close(&v);
 	if (result < 0)
 		return error_set(err, result, "out of memory");
 	if (ret->n)
 		qsort(ret->item, ret->n, sizeof(*ret->item), by_index);
-	return 0;
+	result = journal_read(cli->config->data_dir, "events", ask->from_s * NSEC_PER_SEC,
+		take_event, ret, &r->damaged);
+	return result < 0 ? runs_failed(cli, "events", result, err) : 0;
 }
 
 void runs_free(struct runs_list *l)

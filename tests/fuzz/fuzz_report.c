@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		report_html(&html, &r, &ask);
 		report_json(out, &r, &ask);
 		for (size_t i = 0; i < r.rows; i++)
-			report_csv_row(out, true, &r.row[i]);
+			report_csv_row(out, true, &r, &r.row[i]);
 	} else if (document && !err.text[0])
 		abort();
 	report_free(&r);

@@ -406,11 +406,14 @@ static void test_export(void **state)
 		REPORT(CLI_DONE, "--format", "json", "--series", "--output", file);
 	_cleanup_free_ char *csv = REPORT(CLI_DONE, "--format", "csv");
 	_cleanup_free_ char *again = REPORT(CLI_DONE, "--format", "csv", "--from-json", file);
+	_cleanup_free_ char *json = REPORT(CLI_DONE, "--format", "json");
+	_cleanup_free_ char *same = REPORT(CLI_DONE, "--json");
 	_cleanup_free_ char *measured = NULL, *fleet = NULL, *schema = NULL;
 	const double unit = (double)(GIB / 200);
 
 	assert_string_equal(none, "");
 	assert_string_equal(again, csv);
+	assert_string_equal(same, json);
 	shell("gzip -dc %s | jq -c 'del(.rows[].forecast) | .rows[].figures |= "
 	      "with_entries(select(.key | endswith(\"_limit_bytes\")))' >%s",
 		file, bare);
@@ -424,12 +427,36 @@ static void test_export(void **state)
 	assert_non_null(strstr(schema, "/etc/hostname"));
 }
 
+/* 24 MB a day more, and 240 MB left of two file systems: 10 days, also of a program that measures
+ * only. */
+static void test_disk_full(void **state)
+{
+	_cleanup_free_ char *file = format_string("%s/growing.json", dir), *csv = NULL;
+	char days[64];
+
+	shell("jq -nc '{format:\"loadcell-report\",schema:1,from:%ju,to:%ju,start:%ju,"
+	      "step_seconds:3600,points:720,peak_step_seconds:3600,by:\"instance\","
+	      "host:{name:\"hv\",figures:{},filesystems:["
+	      "{mount:\"/\",size_bytes:5e9,available_bytes:200e6},"
+	      "{mount:\"/srv\",size_bytes:1e9,available_bytes:40e6}]},"
+	      "rows:[{name:\"a\",figures:{},series:{disk:[range(720)|1e9+1e6*.]}}]}' >%s",
+		(uintmax_t)T0, (uintmax_t)(T0 + 720 * 3600), (uintmax_t)T0, file);
+	csv = REPORT(CLI_DONE, "--format", "csv", "--by", "host", "--from-json", file);
+	assert_cell(csv, "hv", "host_disk_bytes", 6e9);
+	assert_cell(csv, "hv", "host_disk_used_bytes", 4.8e9 + 0.96e9);
+	csv_cell(csv, "hv", "disk_full_days", days);
+	if (fabs(strtod(days, NULL) - 10) > 0.5)
+		fail_msg("full in %s days, not 10", days);
+}
+
 /* Where Debian's python3-jsonschema is: what is written and what may be read are as documented. */
 static void test_schema(void **state)
 {
 	_cleanup_free_ char *plain = format_string("%s/plain.json", dir);
 	_cleanup_free_ char *groups = format_string("%s/groups.json", dir);
 	_cleanup_free_ char *both = format_string("%s/fleet.txt", dir), *fleet = NULL;
+	_cleanup_free_ char *filesystems = format_string("%s/filesystems.json", dir);
+	_cleanup_free_ char *again = format_string("%s/again.json", dir);
 	_cleanup_free_ char *text = REPORT(CLI_DONE, "--format", "json", "--output", plain);
 	_cleanup_free_ char *none =
 		REPORT(CLI_DONE, "--format", "json", "--by", "group", "-o", groups);
@@ -440,6 +467,15 @@ static void test_schema(void **state)
 		puts("skip: python3-jsonschema is not installed: run make deps");
 		skip();
 	}
+	/* The host's file systems come through. */
+	shell("jq -c '.host.filesystems = [{\"mount\":\"/srv\",\"size_bytes\":200,"
+	      "\"available_bytes\":50},{\"mount\":\"/nfs\",\"size_bytes\":null,"
+	      "\"available_bytes\":null}]' %s >%s/filesystems.json",
+		plain, dir);
+	free(REPORT(CLI_DONE, "--format", "json", "-o", again, "--from-json", filesystems));
+	shell("jq -es '.[0].host.filesystems == .[1].host.filesystems and "
+	      "(.[0].host.filesystems | length) == 2' %s %s >/dev/null",
+		filesystems, again);
 	shell("/usr/bin/python3 tests/report/schema %s/*.json %s/export.json.gz", dir, dir);
 	fleet = REPORT(CLI_DONE, "--format", "json", "-o", both, "--from-json", plain, plain);
 	assert_string_equal(fleet, "");
@@ -454,6 +490,21 @@ static void test_schema(void **state)
 	shell("! /usr/bin/python3 tests/report/schema %s/wrong.json 2>/dev/null", dir);
 }
 
+/* In a spreadsheet: see there. */
+static void test_csv(void **state)
+{
+	const char *build = getenv("LOADCELL_BUILD"), *wanted = getenv("LOADCELL_LIBREOFFICE");
+
+	if (system("command -v soffice >/dev/null && test -x /usr/bin/python3") != 0 &&
+		strcmp(wanted ? wanted : "", "yes") != 0) {
+		puts("skip: cannot: libreoffice-calc is not installed; "
+		     "LOADCELL_LIBREOFFICE=yes make check installs its 300 MB");
+		skip();
+	}
+	shell("/usr/bin/python3 tests/report/csv %s/bin/loadcell %s/export.json.gz %s",
+		build ? build : "build", dir, dir);
+}
+
 static void test_zabbix(void **state)
 {
 	const char *build = getenv("LOADCELL_BUILD");
@@ -466,11 +517,74 @@ static void test_zabbix(void **state)
 		dir);
 }
 
+static void write_run(const char *name, unsigned int index, char id, uint64_t start, uint64_t end,
+	unsigned int kills)
+{
+	write_file("data/runs.jsonl", "a",
+		"{\"schema\":1,\"run\":\"00000000000000b%c\",\"name\":\"%s\",\"handle\":\"%s\","
+		"\"index\":%u,\"groups\":[],\"start\":%" PRIu64 ",\"end\":%" PRIu64
+		",\"how\":\"oom\",\"metrics\":{\"memory_oom_kills\":%u}}\n",
+		id, name, name, index, start, end, kills);
+}
+
+static void write_kills(unsigned int index, char id, uint64_t time, unsigned int kills)
+{
+	write_file("data/events.jsonl", "a",
+		"{\"schema\":1,\"id\":1,\"time\":%" PRIu64 ".5,\"type\":\"oom\",\"index\":%u,"
+		"\"run\":\"00000000000000b%c\",\"kills\":%u}\n",
+		time, index, id, kills);
+}
+
+/* Instances that no sample has seen: only ledger and events tell of their kills. */
+static void test_kills(void **state)
+{
+	_cleanup_free_ char *path = format_string("%s/data/index", dir), *csv = NULL;
+	static const char *const names[] = {"brief", "cut", "calm", "dark"};
+	unsigned int number[ARRAY_SIZE(names)];
+	const struct index_entry *e;
+	struct index *x;
+	struct error err;
+
+	assert_int_equal(index_load(path, &x, &err), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		assert_true(index_assign(x, "/var/lib/lxc", names[i], &e) >= 0);
+		number[i] = e->number;
+	}
+	assert_int_equal(index_save(x, NULL, NULL), 0);
+	index_free(x);
+	/* Three runs of seconds, the last one's kills while no collector ran: 1 + 4 + 2. */
+	write_run("brief", number[0], '1', T0 + 10, T0 + 12, 1);
+	write_run("brief", number[0], '2', T0 + 20, T0 + 23, 4);
+	write_run("brief", number[0], '3', T0 + 30, T0 + 31, 2);
+	write_kills(number[0], '1', T0 + 11, 1);
+	write_kills(number[0], '2', T0 + 21, 3);
+	write_kills(number[0], '2', T0 + 22, 1);
+	/* Of seven kills five before the period; and a run that goes on after it, with one of two
+	 * in it: 2 + 1. */
+	write_run("cut", number[1], '4', T0 - 1000, T0 + 1000, 7);
+	write_kills(number[1], '4', T0 - 500, 5);
+	write_kills(number[1], '4', T0 + 500, 2);
+	write_run("cut", number[1], '5', END - 100, END + 100, 2);
+	write_kills(number[1], '5', END - 50, 1);
+	write_kills(number[1], '5', END + 50, 1);
+	/* None at all is none in a part; of three without events nobody knows how many. */
+	write_run("calm", number[2], '6', T0 - 1000, T0 + 1000, 0);
+	write_run("dark", number[3], '7', T0 - 1000, T0 + 1000, 3);
+	csv = REPORT(CLI_DONE, "--format", "csv");
+	assert_cell(csv, "brief", "memory_oom_kills", 7);
+	assert_cell(csv, "brief", "runs", 3);
+	assert_cell(csv, "cut", "memory_oom_kills", 3);
+	assert_cell(csv, "calm", "memory_oom_kills", 0);
+	assert_cell(csv, "dark", "memory_oom_kills", NAN);
+	assert_cell(csv, "old", "memory_oom_kills", 3);
+}
+
 static void test_usage(void **state)
 {
 	char *all[] = {
 		REPORT(CLI_USAGE, "--by", "colour"),
 		REPORT(CLI_USAGE, "--format", "pdf"),
+		REPORT(CLI_USAGE, "--json", "--format", "csv"),
 		REPORT(CLI_USAGE, "--percentile", "0"),
 		REPORT(CLI_USAGE, "--margin", "much"),
 		REPORT(CLI_USAGE, "--from", "never"),
@@ -494,9 +608,12 @@ int main(void)
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_html),
 		cmocka_unit_test(test_export),
+		cmocka_unit_test(test_disk_full),
 		cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_csv),
 		cmocka_unit_test(test_zabbix),
 		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_kills),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
