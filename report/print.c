@@ -285,7 +285,7 @@ void report_csv_head(FILE *out)
 	fputs(",from,to\n", out);
 }
 
-/* A spreadsheet would take it for a formula, a number or a date. */
+/* LibreOffice would take it for a formula, a number or a date. */
 static bool is_no_text(const char *s)
 {
 	s += strspn(s, " ");
@@ -297,7 +297,7 @@ static void spreadsheet_text(FILE *out, bool clean, const char *s)
 {
 	_cleanup_free_ char *marked = is_no_text(s) ? format_string("'%s", s) : NULL;
 
-	csv_text(out, clean, marked ? marked : s);
+	csv_text(out, clean, marked ? marked : is_no_text(s) ? "" : s);
 }
 
 static void spreadsheet_time(FILE *out, uint64_t seconds)

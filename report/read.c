@@ -104,20 +104,27 @@ static bool is_whole(const struct report *r, const struct run *run)
 	return run->start_s >= r->from_s && end <= r->to_s;
 }
 
-/* Of the counter of a run that is whole, and of another one's events: these are of its part in the
- * period, but do not tell of kills while no collector ran. NAN: none is told. */
-static double kills_of(const struct report *r, const struct run *runs, size_t n)
+/*
+ * Of each run the events in the period and, where it is whole, its counter: the larger, as events
+ * do not tell of kills while no collector ran, and a counter may be of the last sample. Returns
+ * whether that is all; else *ret is what is known at least.
+ */
+static bool kills_of(const struct report *r, const struct run *runs, size_t n, double *ret)
 {
-	double kills = NAN;
+	bool complete = n > 0;
 
+	*ret = 0;
 	for (size_t i = 0; i < n; i++) {
 		double all = runs[i].kept[KEPT_OOM_KILLS];
-
 		/* None at all is none in a part, too. */
-		add_point(
-			&kills, fmax(runs[i].kills, all > 0 && !is_whole(r, &runs[i]) ? NAN : all));
+		double kills = fmax(runs[i].kills, all > 0 && !is_whole(r, &runs[i]) ? NAN : all);
+
+		if (isnan(kills))
+			complete = false;
+		else
+			*ret += kills;
 	}
-	return kills;
+	return complete;
 }
 
 /* Totals of runs that all began in the period are of their counters, exact; else of the rates. */
@@ -125,6 +132,7 @@ static void take_uses(
 	struct reading *g, const struct series *s, const struct run *runs, size_t n, double *v)
 {
 	bool whole = n > 0;
+	double kills;
 
 	for (size_t i = 0; i < n; i++)
 		whole &= is_whole(g->r, &runs[i]);
@@ -143,8 +151,11 @@ static void take_uses(
 		if (!isnan(mean))
 			*to = !total ? mean : i == AVERAGE_OOM_KILLS ? round(sum) : sum;
 	}
-	/* Rates miss what came after the last sample of a run: the larger is nearer. */
-	v[FIELD_OOM_KILLS] = fmax(v[FIELD_OOM_KILLS], kills_of(g->r, runs, n));
+	/* Rates count each point as a whole, and miss what came after the last sample of a run. */
+	if (kills_of(g->r, runs, n, &kills))
+		v[FIELD_OOM_KILLS] = kills;
+	else if (kills > 0)
+		v[FIELD_OOM_KILLS] = fmax(v[FIELD_OOM_KILLS], kills);
 }
 
 static void take_runs(struct reading *g, const struct run *runs, size_t n, struct report_row *row)

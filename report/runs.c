@@ -175,6 +175,7 @@ static int runs_failed(const struct cli *cli, const char *name, int r, struct er
 int runs_read(const struct cli *cli, const struct report_ask *ask, struct report *r,
 	struct runs_list *ret, struct error *err)
 {
+	uint64_t damaged = 0;
 	struct error why;
 	struct view v;
 	int result;
@@ -195,7 +196,8 @@ int runs_read(const struct cli *cli, const struct report_ask *ask, struct report
 	if (ret->n)
 		qsort(ret->item, ret->n, sizeof(*ret->item), by_index);
 	result = journal_read(cli->config->data_dir, "events", ask->from_s * NSEC_PER_SEC,
-		take_event, ret, &r->damaged);
+		take_event, ret, &damaged);
+	r->damaged += damaged;
 	return result < 0 ? runs_failed(cli, "events", result, err) : 0;
 }
 

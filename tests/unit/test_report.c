@@ -538,8 +538,8 @@ static void write_kills(unsigned int index, char id, uint64_t time, unsigned int
 /* Instances that no sample has seen: only ledger and events tell of their kills. */
 static void test_kills(void **state)
 {
-	_cleanup_free_ char *path = format_string("%s/data/index", dir), *csv = NULL;
-	static const char *const names[] = {"brief", "cut", "calm", "dark"};
+	_cleanup_free_ char *path = format_string("%s/data/index", dir), *csv = NULL, *text = NULL;
+	static const char *const names[] = {"brief", "cut", "calm", "dark", "mixed", "both"};
 	unsigned int number[ARRAY_SIZE(names)];
 	const struct index_entry *e;
 	struct index *x;
@@ -570,7 +570,18 @@ static void test_kills(void **state)
 	/* None at all is none in a part; of three without events nobody knows how many. */
 	write_run("calm", number[2], '6', T0 - 1000, T0 + 1000, 0);
 	write_run("dark", number[3], '7', T0 - 1000, T0 + 1000, 3);
+	/* Nor where another run had none; of one with two, these two are told at least. */
+	write_run("mixed", number[4], '8', T0 - 1000, T0 + 1000, 3);
+	write_run("mixed", number[4], '9', T0 + 2000, T0 + 3000, 0);
+	write_run("both", number[5], 'a', T0 - 1000, T0 + 1000, 3);
+	write_run("both", number[5], 'b', T0 + 2000, T0 + 3000, 2);
+	write_file("data/runs.jsonl", "a", "{\n}\n{\"run\"\n");
+	write_file("data/events.jsonl", "a", "[\n");
+	text = REPORT(CLI_DONE, "--format", "text");
+	assert_non_null(strstr(text, "Left out, as damaged: 4 files or lines."));
 	csv = REPORT(CLI_DONE, "--format", "csv");
+	assert_cell(csv, "mixed", "memory_oom_kills", NAN);
+	assert_cell(csv, "both", "memory_oom_kills", 2);
 	assert_cell(csv, "brief", "memory_oom_kills", 7);
 	assert_cell(csv, "brief", "runs", 3);
 	assert_cell(csv, "cut", "memory_oom_kills", 3);
