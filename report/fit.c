@@ -43,8 +43,8 @@ struct answer {
 	bool known;
 	enum report_resource missing; /* the first without which nothing is known */
 	struct line {
-		bool asked, known;
-		enum why why; /* it is not known */
+		bool asked, known, untold; /* untold: the host says nothing of it */
+		enum why why;              /* it is not known */
 		long fits;
 		double capacity, one; /* one: NAN: a series */
 		struct stat_room now, with;
@@ -156,7 +156,7 @@ static int find_like(struct fit_call *f, const struct report *r, const char *fil
 		.n = r->n,
 		.disk = row->value[FIELD_DISK_USED]};
 	for (size_t k = 0; l->host && k < REPORT_DISK; k++) {
-		if (!row->series[k])
+		if (!row->series[k] || isnan(last_known(row->series[k], r->n)))
 			continue;
 		l->series[k] = series_new(r->n);
 		if (!l->series[k])
@@ -217,16 +217,17 @@ static double capacity_of(const struct report *r, enum report_resource k)
 	return k < ARRAY_SIZE(fields) ? r->host.value[fields[k]] : (double)NAN;
 }
 
-/* All that is used on the host: by its instances, but for one that is to go, and beside them. */
+/* All that is used on the host: by its instances, but for one that is to go, and beside them. Where
+ * no instance is known, what is used beside them is all. */
 static double *used_of(
 	const struct report *r, enum report_resource k, const struct report_row *gone)
 {
 	double *used = series_new(r->n);
 
-	for (size_t i = 0; used && r->host.series[k] && i < r->n; i++) {
-		used[i] = r->host.series[k][i];
+	for (size_t i = 0; used && i < r->n; i++) {
+		used[i] = r->host.series[k] ? r->host.series[k][i] : (double)NAN;
 		if (r->other[k])
-			used[i] += r->other[k][i];
+			used[i] = r->other[k][i] + (isnan(used[i]) ? 0 : used[i]);
 		if (gone && gone->series[k] && !isnan(gone->series[k][i]))
 			used[i] -= gone->series[k][i];
 	}
@@ -246,6 +247,7 @@ static int ask_resource(const struct fit_call *f, const struct report *r, enum r
 	*ret = (struct line){.capacity = load.capacity, .one = load.fixed};
 	ret->asked = !isnan(load.fixed) || f->like.series[k];
 	ret->why = WHY_CAPACITY;
+	ret->untold = true;
 	if (!ret->asked || isnan(load.capacity))
 		return 0;
 	load.used = used = used_of(r, k, gone);
@@ -253,6 +255,7 @@ static int ask_resource(const struct fit_call *f, const struct report *r, enum r
 		load.one = one = series_at(r, &f->like, f->like.series[k]);
 	if (!used || (isnan(load.fixed) && !one))
 		return -ENOMEM;
+	ret->untold = isnan(last_known(used, r->n));
 	ret->why = one && isnan(last_known(one, r->n)) &&
 				   !isnan(last_known(f->like.series[k], f->like.n))
 			   ? WHY_TIMES
@@ -269,24 +272,32 @@ static int ask_resource(const struct fit_call *f, const struct report *r, enum r
 }
 
 /* Disks have no joint history: what is free on the roomiest file system that holds instances. */
-static void ask_disk(const struct fit_call *f, const struct report *r, struct line *ret)
+static void ask_disk(const struct fit_call *f, const struct report *r,
+	const struct report_row *gone, struct line *ret)
 {
 	const struct report_filesystem *most = NULL;
-	double one = f->want.amount[REPORT_DISK];
+	double one = f->want.amount[REPORT_DISK], available;
 
 	one = isnan(one) ? f->like.disk : one;
-	*ret = (struct line){
-		.asked = !isnan(one), .one = one, .why = WHY_CAPACITY, .capacity = NAN};
+	*ret = (struct line){.asked = !isnan(one),
+		.one = one,
+		.why = WHY_CAPACITY,
+		.untold = true,
+		.capacity = NAN};
 	for (size_t i = 0; i < r->filesystems; i++)
 		if (r->filesystem[i].size > 0 && r->filesystem[i].available >= 0 &&
 			(!most || r->filesystem[i].available > most->available))
 			most = &r->filesystem[i];
 	if (!ret->asked || !most)
 		return;
+	available = most->available;
+	/* Of several, nobody tells on which it is. */
+	if (gone && r->filesystems == 1 && !isnan(gone->value[FIELD_DISK_USED]))
+		available = fmin(available + gone->value[FIELD_DISK_USED], most->size);
 	ret->known = true;
 	ret->capacity = most->size;
-	ret->fits = one > 0 ? (long)fmin(floor(most->available / one), MOST) : MOST;
-	ret->now.peak = ret->with.peak = most->size - most->available;
+	ret->fits = one > 0 ? (long)fmin(floor(available / one), MOST) : MOST;
+	ret->now.peak = ret->with.peak = most->size - available;
 	ret->with.peak += (double)(f->count ? f->count : MAX(ret->fits, 1)) * one;
 	ret->now.sure = ret->now.sure_least = (double)NAN;
 	ret->with.sure = ret->with.sure_least = (double)NAN;
@@ -302,12 +313,14 @@ static int ask_host(struct fit_call *f, const struct report *r, struct answer *a
 		struct line *l = &a->line[k];
 
 		if (k == REPORT_DISK)
-			ask_disk(f, r, l);
+			ask_disk(f, r, gone, l);
 		else
 			result = ask_resource(f, r, k, gone, l);
 		if (!l->asked)
 			continue;
-		if (a->known && !l->known && !(isnan(l->capacity) && isnan(f->want.amount[k]))) {
+		/* Of what `like` has used, tasks and disk may be left out. */
+		if (a->known && !l->known &&
+			!(l->untold && k > REPORT_MEMORY && isnan(f->want.amount[k]))) {
 			a->known = false;
 			a->missing = k;
 		}
@@ -545,24 +558,35 @@ static int find_names(struct fit_call *f, char *const *files, size_t n)
 
 static int these_hosts(struct fit_call *f, char *const *files, size_t n)
 {
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
 	int result = find_names(f, files, n);
 
 	if (result != CLI_DONE)
 		return result;
 	f->count = MAX(f->count, 1);
 	if (f->json) {
+		/* A document is whole, or there is none. */
+		f->out.out = open_memstream(&text, &len);
+		if (!f->out.out)
+			return cli_fail(f->cli, CLI_FAILED, "out of memory");
 		json_begin(&f->out, NULL, '{');
 		json_begin(&f->out, "hosts", '[');
 	} else
 		fprintf(f->cli->out, "%-30s %6s  %-8s %8s\n", "HOST", "FIT", "STOPS", "FULLEST");
-	if (report_each_export(files, n, take_host, f, &f->err) < 0)
-		return cli_fail(f->cli, CLI_FAILED, "%s", f->err.text);
+	result = report_each_export(files, n, take_host, f, &f->err);
 	if (f->json) {
 		json_end(&f->out, ']');
 		json_text(&f->out, "best", f->best);
 		json_end(&f->out, '}');
-		fputc('\n', f->cli->out);
-	} else if (f->best)
+		if (fclose(f->out.out) == EOF && result == 0)
+			result = error_set(&f->err, -ENOMEM, "out of memory");
+	}
+	if (result < 0)
+		return cli_fail(f->cli, CLI_FAILED, "%s", f->err.text);
+	if (f->json)
+		fprintf(f->cli->out, "%s\n", text);
+	else if (f->best)
 		fprintf(f->cli->out,
 			"\n%s: with %ld more its fullest resource, %s, peaks at %s of what it "
 			"has.\n",

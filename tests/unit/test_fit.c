@@ -262,6 +262,73 @@ static void test_disk(void **state)
 	assert_fits(like, "big", 13, "memory");
 }
 
+/* A host of its own words. */
+static char *put_export(const char *name, const char *figures, const char *other, const char *rows)
+{
+	char *path = format_string("%s/%s.json", dir, name);
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	fprintf(f,
+		"{\"format\":\"loadcell-report\",\"schema\":1,\"from\":%ju,\"to\":%ju,"
+		"\"start\":%ju,\"step_seconds\":3600,\"points\":480,"
+		"\"peak_step_seconds\":3600,\"by\":\"instance\",\"host\":{\"name\":\"%s\","
+		"\"figures\":{%s}%s},\"rows\":[%s]}\n",
+		(uintmax_t)START, (uintmax_t)(START + 480 * HOUR), (uintmax_t)START, name, figures,
+		other, rows);
+	assert_int_equal(fclose(f), 0);
+	return path;
+}
+
+/* One that says nothing of its CPUs and memory is no place for what uses them. */
+static void test_mute_host(void **state)
+{
+	_cleanup_free_ char *big = format_string("%s/big.json", dir);
+	_cleanup_free_ char *mute = put_export("mute", "", "", "");
+	_cleanup_free_ char *text = FIT(CLI_DONE, "like=big:even", "--from-json", mute, big);
+
+	assert_non_null(strstr(text, "\nmute                           cpu: the host's own is not "
+				     "known\n"));
+	assert_non_null(strstr(text, "\nbig: with 1 more "));
+	free(FIT(CLI_STALE, "cpu=1", "--from-json", mute));
+}
+
+/* No instance yet, and two cores used beside: 31 of two each are free. */
+static void test_idle_host(void **state)
+{
+	_cleanup_free_ char *path = NULL, *text = NULL, *other = NULL;
+	size_t len;
+	FILE *f = open_memstream(&other, &len);
+
+	fputs(",\"series_other\":{\"cpu\":[", f);
+	for (int i = 0; i < 480; i++)
+		fputs(i ? ",2" : "2", f);
+	fputs("]}", f);
+	fclose(f);
+	path = put_export("idle", "\"host_cpus\":64", other, "");
+	text = FIT(CLI_DONE, "cpu=2", "--from-json", path);
+	assert_fits(text, "idle", 31, "cpu");
+}
+
+/* 5 of 100 GiB are left, and `store` has 25 of them: without it, one more of it fits. */
+static void test_remove_gives_disk_back(void **state)
+{
+	static const char figures[] = "\"host_cpus\":64,\"host_memory_bytes\":68719476736";
+	static const char disks[] =
+		",\"filesystems\":[{\"mount\":\"/\",\"size_bytes\":107374182400,"
+		"\"available_bytes\":5368709120}]";
+	_cleanup_free_ char *rows = NULL, *path = NULL, *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&rows, &len);
+
+	put_row(f, "store", 480, (const double[]){1, 1, 1, 1}, 25);
+	fclose(f);
+	path = put_export("one", figures, disks, rows);
+	text = FIT(CLI_DONE, "like=store", "--remove", "store", "--from-json", path);
+	assert_fits(text, "one", 1, "disk");
+	free(FIT(CLI_FAILED, "like=store", "--from-json", path));
+}
+
 /* A member by its path of names, which begins with the host's; NAN is null, and nothing else is. */
 static void assert_member(const json_t *root, const char *host, const char *path, double want)
 {
@@ -329,6 +396,19 @@ static void test_json(void **state)
 	json_decref(root);
 }
 
+/* A document or a sentence, not half of one and the other. */
+static void test_json_is_whole(void **state)
+{
+	_cleanup_free_ char *big = format_string("%s/big.json", dir);
+	_cleanup_free_ char *bad = format_string("%s/bad.json", dir);
+	_cleanup_free_ char *text = NULL;
+
+	assert_int_equal(replace_file(bad, "{", 1, 0600, false), 0);
+	text = FIT(CLI_FAILED, "cpu=1", "--json", "--from-json", big, bad);
+	assert_null(strchr(text, '{'));
+	assert_non_null(strstr(text, "bad.json"));
+}
+
 static void test_usage(void **state)
 {
 	char *all[] = {
@@ -361,12 +441,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
-		_cleanup_free_ char *path = format_string("%s/%s.json", dir, hosts[i].name);
+	_cleanup_free_ char *command = format_string("rm -r %s", dir);
 
-		unlink(path);
-	}
-	return rmdir(dir);
+	return system(command);
 }
 
 int main(void)
@@ -378,6 +455,10 @@ int main(void)
 		cmocka_unit_test(test_like_elsewhere),
 		cmocka_unit_test(test_like_which),
 		cmocka_unit_test(test_disk),
+		cmocka_unit_test(test_json_is_whole),
+		cmocka_unit_test(test_mute_host),
+		cmocka_unit_test(test_idle_host),
+		cmocka_unit_test(test_remove_gives_disk_back),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_usage),
 	};
