@@ -20,10 +20,8 @@ for (const [name, address] of [
 	await page.goto(url + address);
 	await page.waitForLoadState('networkidle', { timeout: 60000 });
 	// The filter takes all the room.
-	const filter = page.locator('.ui-tabs-anchor, .filter-trigger, .btn-time').first();
-	if (await filter.isVisible())
-		await filter.click();
-	await page.waitForTimeout(2000);
+	await page.addStyleTag({ content: '.filter-container, .tabfilter-content-container, .tabfilter-subfilter { display: none !important }' });
+	await page.waitForTimeout(3000);
 	await page.screenshot({ path: path.join(shots, `${name}.png`) });
 }
 await browser.close();
