@@ -313,7 +313,7 @@ NAME := loadcell-$(VERSION)
 # Of what is committed, so that whoever makes it gets the same bytes.
 dist:
 	@mkdir -p $(B)
-	git archive --format=tar --prefix=$(NAME)/ HEAD >$(B)/$(NAME).tar
+	git -c tar.umask=0022 archive --format=tar --prefix=$(NAME)/ HEAD >$(B)/$(NAME).tar
 	gzip -nf9 $(B)/$(NAME).tar
 
 # Of what lies here, in a copy of it: dpkg-buildpackage writes beside and into its directory.
