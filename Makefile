@@ -329,6 +329,7 @@ deb:
 
 # Installs, upgrades, removes and purges them in a copy of this system that is thrown away.
 check-deb:
+	@DEPS='$(DEPS)' tests/deps check-deb
 	@tests/check-deb $(B)
 
 help:
