@@ -8,10 +8,12 @@ endif
 PREFIX  ?= /usr
 LIBEXEC ?= $(PREFIX)/libexec/loadcell
 SHARE   ?= $(PREFIX)/share/loadcell
-VERSION := 0.1.0
+# The one place that has it; without dpkg, too.
+VERSION := $(shell sed -n '1s/^[^(]*(\([^)]*\)).*/\1/p' debian/changelog)
 DEPS    ?= yes
 
-WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+WERROR ?= -Werror
+WARN := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wold-style-definition -Wpointer-arith -Wwrite-strings -Wvla -Wundef \
 	-Wnull-dereference -Wformat-security -Wfloat-equal -Wredundant-decls \
 	-Wno-unused-parameter
@@ -21,7 +23,7 @@ endif
 OPT  ?= -O2 -g
 HARD := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DLIBEXEC='"$(LIBEXEC)"' \
-	-DSHAREDIR='"$(SHARE)"' $(WARN) $(OPT) $(HARD) -fPIE -pthread -MMD -MP -I. $(CFLAGS)
+	-DSHAREDIR='"$(SHARE)"' $(WARN) $(OPT) $(HARD) -fPIE -pthread -MMD -MP -I. $(CPPFLAGS) $(CFLAGS)
 LDFLAGS_ALL = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
 ifeq ($(V),1)
@@ -253,43 +255,82 @@ analyze:
 
 # --- installation --------------------------------------------------------------------------------
 SYSCONF := $(DESTDIR)/etc/loadcell
-UNITS   := $(DESTDIR)$(PREFIX)/lib/systemd/system
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+UNITS   := $(DESTDIR)$(UNITDIR)
+LIB     := $(DESTDIR)$(PREFIX)/lib
 MAN     := $(DESTDIR)$(PREFIX)/share/man
 MIBS    := $(DESTDIR)$(PREFIX)/share/snmp/mibs
+BASH    := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH     ?= $(PREFIX)/share/zsh/site-functions
+TEMPLATES := $(DESTDIR)$(SHARE)/zabbix
 HELPERS := loadcelld-lxc loadcelld-store loadcelld-walk loadcelld-ledger loadcell-graph \
 	loadcell-hook
+SERVICES := loadcelld loadcell-snmp loadcell-web
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(SYSCONF) \
-		$(DESTDIR)$(SHARE)/web $(MIBS) \
-		$(UNITS) $(DESTDIR)$(PREFIX)/lib/sysusers.d $(foreach s,1 5 7 8,$(MAN)/man$(s))
+		$(DESTDIR)$(SHARE)/web $(MIBS) $(UNITS) $(LIB)/sysusers.d $(LIB)/tmpfiles.d \
+		$(BASH) $(DESTDIR)$(ZSH) $(foreach v,6.0 7.0,$(TEMPLATES)/$(v)) $(foreach s,1 5 7 8,$(MAN)/man$(s))
 	install $(B)/bin/loadcell $(DESTDIR)$(PREFIX)/bin
-	install $(B)/bin/loadcelld $(B)/bin/loadcell-snmp $(B)/bin/loadcell-web $(DESTDIR)$(PREFIX)/sbin
+	install $(SERVICES:%=$(B)/bin/%) $(DESTDIR)$(PREFIX)/sbin
 	install -m 644 web/static/* $(DESTDIR)$(SHARE)/web
 	install $(HELPERS:%=$(B)/bin/%) $(DESTDIR)$(LIBEXEC)
 	test -e $(SYSCONF)/loadcell.conf || install -m 644 etc/loadcell.conf $(SYSCONF)
 	sed 's,/usr/libexec/loadcell,$(LIBEXEC),; s,/usr/share/loadcell,$(SHARE),' \
 		lxc-hooks/lxc.conf >$(DESTDIR)$(SHARE)/lxc.conf
-	for u in loadcelld loadcell-snmp loadcell-web; do \
+	for u in $(SERVICES); do \
 		sed 's,/usr/sbin/,$(PREFIX)/sbin/,' etc/$$u.service >$(UNITS)/$$u.service || exit 1; done
 	install -m 644 snmp-subagent/LOADCELL-MIB.txt $(MIBS)
 	install -m 644 etc/snmp/loadcell-snmpd.conf docs/report-schema.json docs/fleet-schema.json $(DESTDIR)$(SHARE)
 	install contrib/zabbix/loadcell-export $(DESTDIR)$(PREFIX)/bin
-	install -m 644 etc/loadcell.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf
+	install -m 644 contrib/zabbix/loadcell.conf $(TEMPLATES)
+	for v in 6.0 7.0; do install -m 644 contrib/zabbix/$$v/* $(TEMPLATES)/$$v || exit 1; done
+	for p in loadcell loadcell-snmp; do \
+		install -m 644 etc/$$p.sysusers $(LIB)/sysusers.d/$$p.conf || exit 1; done
+	install -m 644 etc/loadcell.tmpfiles $(LIB)/tmpfiles.d/loadcell.conf
+	install -m 644 etc/completion/loadcell.bash $(BASH)/loadcell
+	install -m 644 etc/completion/_loadcell $(DESTDIR)$(ZSH)
 	for s in 1 5 7 8; do install -m 644 man/*.$$s $(MAN)/man$$s || exit 1; done
 
 # Configuration and data stay.
 # lxc.conf stays: LXC starts no container whose configuration includes a file that is gone. What it
 # says needs no program.
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/loadcell $(DESTDIR)$(PREFIX)/sbin/loadcelld \
-		$(DESTDIR)$(PREFIX)/sbin/loadcell-snmp $(DESTDIR)$(PREFIX)/sbin/loadcell-web $(MIBS)/LOADCELL-MIB.txt \
+	rm -f $(DESTDIR)$(PREFIX)/bin/loadcell $(SERVICES:%=$(DESTDIR)$(PREFIX)/sbin/%) \
+		$(MIBS)/LOADCELL-MIB.txt \
 		$(DESTDIR)$(SHARE)/loadcell-snmpd.conf $(DESTDIR)$(SHARE)/report-schema.json \
 		$(DESTDIR)$(SHARE)/fleet-schema.json $(DESTDIR)$(PREFIX)/bin/loadcell-export \
-		$(HELPERS:%=$(DESTDIR)$(LIBEXEC)/%) $(UNITS)/loadcelld.service $(UNITS)/loadcell-snmp.service \
-		$(UNITS)/loadcell-web.service $(patsubst web/static/%,$(DESTDIR)$(SHARE)/web/%,$(wildcard web/static/*)) \
-		$(DESTDIR)$(PREFIX)/lib/sysusers.d/loadcell.conf \
+		$(HELPERS:%=$(DESTDIR)$(LIBEXEC)/%) $(SERVICES:%=$(UNITS)/%.service) \
+		$(patsubst web/static/%,$(DESTDIR)$(SHARE)/web/%,$(wildcard web/static/*)) \
+		$(LIB)/sysusers.d/loadcell.conf $(LIB)/sysusers.d/loadcell-snmp.conf \
+		$(LIB)/tmpfiles.d/loadcell.conf $(BASH)/loadcell $(DESTDIR)$(ZSH)/_loadcell \
 		$(foreach f,$(wildcard man/*.[1578]),$(MAN)/man$(subst .,,$(suffix $f))/$(notdir $f))
+	rm -rf $(TEMPLATES)
+
+# --- packages ------------------------------------------------------------------------------------
+NAME := loadcell-$(VERSION)
+
+# Of what is committed, so that whoever makes it gets the same bytes.
+dist:
+	@mkdir -p $(B)
+	git -c tar.umask=0022 archive --format=tar --prefix=$(NAME)/ HEAD >$(B)/$(NAME).tar
+	gzip -nf9 $(B)/$(NAME).tar
+
+# Of what lies here, in a copy of it: dpkg-buildpackage writes beside and into its directory.
+deb:
+	@DEPS='$(DEPS)' tests/deps deb
+	@rm -rf $(B)/deb && mkdir -p $(B)/deb/$(NAME)
+	$(Q)if [ -e .git ]; then git ls-files -zco --exclude-standard; else find . -path ./$(B) -prune -o -type f -print0; fi | \
+		tar -c --null --ignore-failed-read -T - | tar -C $(B)/deb/$(NAME) -x
+	+$(Q)cd $(B)/deb/$(NAME) && env -u MAKEFLAGS -u MAKELEVEL DEB_BUILD_OPTIONS='nocheck parallel=$(JOBS)' \
+		dpkg-buildpackage -b -us -uc >../build.log 2>&1 || { tail -n 30 ../build.log; exit 1; }
+	$(Q)rm -rf $(B)/deb/$(NAME)
+	@ls $(B)/deb/*.deb
+
+# Installs, upgrades, removes and purges them in a copy of this system that is thrown away.
+check-deb:
+	@DEPS='$(DEPS)' tests/deps check-deb
+	@tests/check-deb $(B)
 
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -313,12 +354,15 @@ clean:
 #: make bench-report reports of a year, and of a fleet's exports
 #: make analyze      clang's static analyzer
 #: make install      DESTDIR, PREFIX=/usr; make uninstall
+#: make deb          Debian packages into build/deb/
+#: make check-deb    (root) installs, upgrades and purges them in a throw-away copy of this system
+#: make dist         build/loadcell-VERSION.tar.gz of what is committed
 #: make clean        remove build/
 #: variables         B=build CC=gcc OPT='-O2 -g' CFLAGS LDFLAGS V=1 DEPS=no
 
 .PHONY: all deps run check fixtures check-unit check-asan check-clang unit check-live check-web \
 	check-zabbix check-zabbix-all check-generated check-docs check-format format generate fuzz run-fuzz soak \
 	soak-programs bench bench-report analyze \
-	install uninstall help clean FORCE
+	install uninstall dist deb check-deb help clean FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -134,7 +134,7 @@ static json_t *describe(struct lxc_container *c)
 		path += 4;
 	if (path && path[0] == '/')
 		set_text(answer, "rootfs", path);
-	json_object_set_new(answer, "facts", lxc_facts(c, init > 0));
+	json_object_set_new(answer, "facts", lxc_facts(c, init));
 	free(hostname);
 	free(groups);
 	free(rootfs);

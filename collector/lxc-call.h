@@ -20,8 +20,8 @@ json_t *lxc_call_describe(const char *lxcpath, const char *name, uid_t uid);
 /* An item of the configuration in a new text, or NULL. */
 struct lxc_container;
 char *lxc_item(struct lxc_container *c, const char *key);
-/* An object of strings; `runs`: the running container is asked too. */
-json_t *lxc_facts(struct lxc_container *c, bool runs);
+/* An object of strings; with an init, the running container is asked too. */
+json_t *lxc_facts(struct lxc_container *c, pid_t init);
 
 /*
  * 0 when nobody but root can change what an absolute path leads to, each directory and symbolic

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <arpa/inet.h>
 #include <lxc/lxccontainer.h>
 #include <string.h>
 
@@ -68,19 +69,78 @@ static bool add_network(json_t *facts, struct lxc_container *c, unsigned int n, 
 	return found;
 }
 
-static void add_addresses(json_t *facts, struct lxc_container *c)
-{
-	char **addresses = c->get_ips(c, NULL, NULL, 0);
-	char text[VALUE_MAX + 1] = "";
-	size_t len = 0;
+struct addresses {
+	char text[VALUE_MAX + 1];
+	size_t len, n;
+};
 
-	for (size_t i = 0; addresses && addresses[i]; i++) {
-		if (i < ADDRESSES_MAX && len + strlen(addresses[i]) + 1 < sizeof(text))
-			len += (size_t)sprintf(text + len, "%s%s", i ? "," : "", addresses[i]);
-		free(addresses[i]);
+/* Once each: the kernel shows what is in two tables twice. */
+static void add_address(struct addresses *a, const char *address)
+{
+	size_t len = strlen(address);
+
+	for (const char *p = a->text; (p = strstr(p, address)); p += len)
+		if ((p == a->text || p[-1] == ',') && (!p[len] || p[len] == ','))
+			return;
+	if (a->n < ADDRESSES_MAX && a->len + len + 1 < sizeof(a->text))
+		a->len += (size_t)sprintf(a->text + a->len, "%s%s", a->n++ ? "," : "", address);
+}
+
+/* "|-- 192.0.2.2", then "/32 host LOCAL" (net/ipv4/fib_trie.c fib_trie_seq_show()). */
+static void read_ipv4(FILE *f, struct addresses *a)
+{
+	char line[256], address[INET_ADDRSTRLEN] = "";
+
+	while (fgets(line, sizeof(line), f)) {
+		const char *text = line + strspn(line, " ");
+
+		if (strncmp(text, "|-- ", 4) == 0)
+			(void)sscanf(text, "|-- %15[0-9.]", address);
+		else if (strcmp(text, "/32 host LOCAL\n") == 0 && strncmp(address, "127.", 4) != 0)
+			add_address(a, address);
 	}
-	free(addresses);
-	set_fact(facts, "ip", text);
+}
+
+/* "fd000000000000000000000000000002 04 40 00 82 eth0": the fourth is the scope, 0 a global one
+ * (net/ipv6/addrconf.c if6_seq_show()). */
+static void read_ipv6(FILE *f, struct addresses *a)
+{
+	char line[256], text[INET6_ADDRSTRLEN], name[16];
+
+	while (fgets(line, sizeof(line), f)) {
+		struct in6_addr in;
+		unsigned int scope;
+
+		for (int i = 0; i < 16; i++)
+			if (sscanf(line + 2 * i, "%2hhx", &in.s6_addr[i]) != 1)
+				return;
+		if (sscanf(line + 32, " %*x %*x %x %*x %15s", &scope, name) == 2 && scope == 0 &&
+			strcmp(name, "lo") != 0 && inet_ntop(AF_INET6, &in, text, sizeof(text)))
+			add_address(a, text);
+	}
+}
+
+/*
+ * From files that all may read: liblxc's get_ips() enters the namespaces by setns(fd, 0), which a
+ * service that may not enter all kinds of them is refused.
+ */
+static void add_addresses(json_t *facts, pid_t init)
+{
+	static const struct {
+		const char *file;
+		void (*read)(FILE *f, struct addresses *a);
+	} sources[] = {{"fib_trie", read_ipv4}, {"if_inet6", read_ipv6}};
+	struct addresses a = {.n = 0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+		_cleanup_free_ char *path =
+			format_string("/proc/%d/net/%s", (int)init, sources[i].file);
+		_cleanup_fclose_ FILE *f = path ? fopen(path, "re") : NULL;
+
+		if (f)
+			sources[i].read(f, &a);
+	}
+	set_fact(facts, "ip", a.text);
 }
 
 /* "debian bookworm amd64" of lxc-create's options; no others: a password may be among them. */
@@ -131,7 +191,7 @@ static void add_template(json_t *facts, struct lxc_container *c)
 	}
 }
 
-json_t *lxc_facts(struct lxc_container *c, bool runs)
+json_t *lxc_facts(struct lxc_container *c, pid_t init)
 {
 	_cleanup_free_ char *autostart = lxc_item(c, "lxc.start.auto");
 	_cleanup_free_ char *idmap = lxc_item(c, "lxc.idmap");
@@ -142,9 +202,9 @@ json_t *lxc_facts(struct lxc_container *c, bool runs)
 	set_fact(facts, "unprivileged", idmap && *idmap ? "yes" : "no");
 	set_fact(facts, "rootfs", rootfs);
 	add_template(facts, c);
-	for (unsigned int n = 0; n < NETWORKS_MAX && add_network(facts, c, n, runs); n++)
+	for (unsigned int n = 0; n < NETWORKS_MAX && add_network(facts, c, n, init > 0); n++)
 		;
-	if (runs)
-		add_addresses(facts, c);
+	if (init > 0)
+		add_addresses(facts, init);
 	return facts;
 }

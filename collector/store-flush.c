@@ -644,8 +644,9 @@ static int open_directory(const char *path, int *ret, struct error *err)
 	fd = *ret = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
-	/* Files belong to the directory's group, which readers join. */
-	if (!(st.st_mode & S_ISGID) && fchmod(fd, 02750) < 0)
+	/* Files belong to the directory's group, which readers join: by this bit, or where a
+	 * service may not set it (RestrictSUIDSGID=) because that is the group of the process. */
+	if (!(st.st_mode & S_ISGID) && fchmod(fd, 02750) < 0 && st.st_gid != getegid())
 		return error_set(
 			err, -errno, "cannot set the mode of %s: %s", path, strerror(errno));
 	return 0;

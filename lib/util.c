@@ -194,6 +194,16 @@ int replace_file(const char *path, const void *data, size_t len, mode_t mode, bo
 	return replace_file_parts(path, new_path, &part, 1, mode, sync);
 }
 
+/* Where a service may set no such bit (RestrictSUIDSGID=), its own group does the same. */
+static int make_directory(const char *path, mode_t mode)
+{
+	int r = mkdir(path, mode);
+
+	if (r < 0 && errno == EPERM && mode & S_ISGID)
+		r = mkdir(path, mode & ~(mode_t)S_ISGID);
+	return r;
+}
+
 int make_directories(const char *path, mode_t mode)
 {
 	_cleanup_free_ char *copy = strdup(path);
@@ -205,11 +215,11 @@ int make_directories(const char *path, mode_t mode)
 		if (*p != '/')
 			continue;
 		*p = '\0';
-		if (mkdir(copy, mode) < 0 && errno != EEXIST)
+		if (make_directory(copy, mode) < 0 && errno != EEXIST)
 			return -errno;
 		*p = '/';
 	}
-	if (mkdir(copy, mode) == 0)
+	if (make_directory(copy, mode) == 0)
 		return 0;
 	if (errno != EEXIST)
 		return -errno;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Manners of loadcelld: second starts, signals, --once, sd_notify, a quiet log, a full disk,
-# damaged files, garbage on the control socket, few descriptors.
+# damaged files, garbage on the control socket, who may read and write, few descriptors.
 # timeout: 300
 # beside others
 . "$(dirname "$0")/../lib.sh"
@@ -58,8 +58,10 @@ notified=$!
 at_exit "kill $notified"
 wait_for 5 '[ -S "$work/notify" ]' || fail "no notify socket"
 export NOTIFY_SOCKET=$work/notify WATCHDOG_USEC=2000000
+umask 000 # it keeps others out by itself
 collector_start "flush = 2s"
 unset NOTIFY_SOCKET WATCHDOG_USEC
+umask 022
 wait_for 5 'grep -q READY=1 "$work/notified"' || fail "READY=1 was not sent"
 wait_for 10 '[ "$(grep -c WATCHDOG=1 "$work/notified")" -ge 3 ]' || fail "WATCHDOG=1 is not sent"
 
@@ -112,6 +114,25 @@ wait $idle
 [ "$(ask 'flush\n' | jq .flushed)" = true ] || fail "no flush after the garbage"
 [ "$(ask 'status\n' | jq .pid)" = $collector ] || fail "no status after the garbage"
 one_sentence 0 sh -c "'$B/bin/loadcell' status >/dev/null; echo done >&2"
+
+# --- who may read and write: docs/security.md ---------------------------------------------------------
+# below FIND-ARGUMENTS: of all that is in the run and data directory, names without directory.
+below() { find "$run_dir" "$data_dir" "$@" -printf '%f\n' | sort | tr '\n' ' '; }
+[ -z "$(below ! -user root)" ] || fail "not root's: $(below ! -user root)"
+[ -z "$(below ! -type l -perm /007)" ] || fail "open to others: $(below ! -type l -perm /007)"
+[ "$(below -perm /020)" = "control.sock " ] || fail "open to the group's writing: $(below -perm /020)"
+private=$(below ! -perm -040)
+[ -z "$(tr ' ' '\n' <<<"$private" | grep -vE '^(hook.sock|spool|store.undo|(live|start|init)\..*)?$')" ] ||
+	fail "closed to the group: $private"
+for path in "$run_dir" "$data_dir" "$run_dir/snapshot" "$data_dir/index"; do
+	setpriv --reuid 65534 --regid 65534 --clear-groups cat "$path" >"$work/out" 2>&1
+	grep -q 'Permission denied' "$work/out" || fail "nobody reads $path: $(head -c 200 "$work/out")"
+done
+for socket in control hook; do
+	setpriv --reuid 65534 --regid 65534 --clear-groups \
+		timeout 5 "$B/live/fault" ask "$run_dir/$socket.sock" 'status\n' >"$work/out" 2>&1 &&
+		fail "nobody is answered by $socket.sock: $(cat "$work/out")"
+done
 
 # --- no line per cycle ------------------------------------------------------------------------------
 from=$(log_lines) before=$(host_metric collector_cycles)
