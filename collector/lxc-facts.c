@@ -69,6 +69,9 @@ static bool add_network(json_t *facts, struct lxc_container *c, unsigned int n, 
 	return found;
 }
 
+/* A container may have as many routes as it likes. */
+#define LINES_MAX 100000
+
 struct addresses {
 	char text[VALUE_MAX + 1];
 	size_t len, n;
@@ -91,7 +94,7 @@ static void read_ipv4(FILE *f, struct addresses *a)
 {
 	char line[256], address[INET_ADDRSTRLEN] = "";
 
-	while (fgets(line, sizeof(line), f)) {
+	for (int n = 0; n < LINES_MAX && fgets(line, sizeof(line), f); n++) {
 		const char *text = line + strspn(line, " ");
 
 		if (strncmp(text, "|-- ", 4) == 0)
@@ -107,7 +110,7 @@ static void read_ipv6(FILE *f, struct addresses *a)
 {
 	char line[256], text[INET6_ADDRSTRLEN], name[16];
 
-	while (fgets(line, sizeof(line), f)) {
+	for (int n = 0; n < LINES_MAX && fgets(line, sizeof(line), f); n++) {
 		struct in6_addr in;
 		unsigned int scope;
 
