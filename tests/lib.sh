@@ -56,6 +56,12 @@ need_root()
 	done
 }
 
+# As /run is: on a busy disk writing the ring would wait, and hooks give up after 30 ms.
+run_in_memory()
+{
+	mkdir -p "$run_dir" && mount -t tmpfs -o size=256m tmpfs "$run_dir" || fail "cannot mount a tmpfs"
+}
+
 # wait_for SECONDS COMMAND: true as soon as the shell command is, false after that time.
 wait_for()
 {
@@ -262,6 +268,7 @@ cleanup()
 	local status=$? command name mount directory
 	trap '' INT TERM HUP
 	trap - EXIT
+	IFS=$' \t\n' # a test may have set it
 	if [ $status -ne 0 ] && [ $status -ne 77 ] && [ -s "$work/loadcelld.log" ]; then
 		echo "--- the collector's log (its end)"
 		tail -n 20 "$work/loadcelld.log"

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 need_root
 spool=$run_dir/spool
-mkdir -p "$run_dir" && mount -t tmpfs -o size=256m tmpfs "$run_dir" || fail "cannot mount a tmpfs"
+run_in_memory
 conf_write
 cp "$B/bin/loadcell-hook" "$work/loadcell-hook" # the test removes it
 sed "s,/usr/libexec/loadcell/loadcell-hook,$work/loadcell-hook -c $conf," "$(dirname "$0")/../../lxc-hooks/lxc.conf" >"$work/lxc.conf"

@@ -65,8 +65,7 @@ fleet=$!
 exec 8>"$work/fleet.in"
 at_exit 'exec 8>&-; wait $fleet'
 
-# As /run is: on a busy disk, writing the snapshot would wait.
-mkdir "$run_dir" && mount -t tmpfs -o size=256m tmpfs "$run_dir" || fail "cannot mount a tmpfs"
+run_in_memory
 collector_start "lxcpath = $lxcpath" "lxcpath = /var/lib/lxc" "reconcile = 5s" "disk_walk_share = 20 %"
 wait_for 10 '[ "$(json .instances | jq -r ".[].handle" | grep -c "^$prefix")" = 3 ]' || fail "not three instances"
 wait_for 10 '[ "$(metric "${prefix}web" disk_used_bytes)" != null ]' || fail "no disk figure before"

@@ -6,6 +6,7 @@
 # beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
+run_in_memory
 hooks=$work/lxc.conf
 sed "s,/usr/libexec/loadcell/loadcell-hook,$B/bin/loadcell-hook -c $conf," \
 	"$(dirname "$0")/../../lxc-hooks/lxc.conf" >"$hooks"
@@ -13,6 +14,7 @@ sed "s,/usr/libexec/loadcell/loadcell-hook,$B/bin/loadcell-hook -c $conf," \
 # The load of both: waits for /go, sends and gets back 2.8 MB, asks for a connection that is refused
 # in fewer bytes, so that the two ways differ, says so in /done.
 load='while [ ! -e /go ]; do sleep 0.1; done
+arp -s 198.51.100.1 02:00:00:00:01:00
 ping -q -c 2000 -i 0.001 -s 1400 198.51.100.1 >/dev/null
 nc -w 1 198.51.100.1 9 </dev/null
 sleep 0.3
@@ -62,13 +64,18 @@ ip link set "$parent" up
 ip -n "$namespace" link set lo up
 ip -n "$namespace" link set "$peer" up
 ip -n "$namespace" addr add 198.51.100.1/24 dev "$peer"
+# Nobody asks for addresses at any time between two looks.
+ip -n "$namespace" link set "$peer" address 02:00:00:00:01:00
+for n in 2 3; do
+	ip -n "$namespace" neigh replace 198.51.100.$n lladdr 02:00:00:00:01:0$n dev "$peer" nud permanent
+done
 collector_start "interval = 10s"
 
 # --- macvlan: its devices stand in the namespace until the hook has read them ------------------------
 macvlan=${prefix}mac
 instance "$macvlan" "lxc.net.0.type = macvlan" "lxc.net.0.macvlan.mode = bridge" \
 	"lxc.net.0.link = $parent" "lxc.net.0.flags = up" "lxc.net.0.name = eth0" \
-	"lxc.net.0.hwaddr = 02:00:00:00:01:01" "lxc.net.0.ipv4.address = 198.51.100.2/24" \
+	"lxc.net.0.hwaddr = 02:00:00:00:01:02" "lxc.net.0.ipv4.address = 198.51.100.2/24" \
 	"lxc.sysctl.net.ipv6.conf.all.disable_ipv6 = 1"
 ip link add link "$parent" name "lcm$$" type macvlan mode bridge 2>/dev/null &&
 	ip link del "lcm$$" || skip "cannot: no macvlan in this kernel"
@@ -90,6 +97,7 @@ ip link set "$parent" master "$bridge"
 ip link set "$bridge" up
 instance "$veth" "lxc.net.0.type = veth" "lxc.net.0.link = $bridge" "lxc.net.0.veth.pair = $end" \
 	"lxc.net.0.flags = up" "lxc.net.0.name = eth0" "lxc.net.0.ipv4.address = 198.51.100.3/24" \
+	"lxc.net.0.hwaddr = 02:00:00:00:01:03" \
 	"lxc.sysctl.net.ipv6.conf.all.disable_ipv6 = 1"
 lxc_start "$veth"
 sysctl -q -w "net.ipv6.conf.$end.disable_ipv6=1"

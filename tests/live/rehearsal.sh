@@ -10,6 +10,7 @@
 # timeout: 900
 . "$(dirname "$0")/../lib.sh"
 need_root
+run_in_memory
 [ -n "$(cgroup_mount cpuacct)$(cgroup_mount cpu)" ] || skip "cannot: no cpu controller"
 runs=${RUNS:-100} names=40 at_once=8
 hooks=$work/lxc.conf

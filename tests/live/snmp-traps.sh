@@ -8,6 +8,7 @@
 # beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
+run_in_memory
 command -v snmptrapd >/dev/null || skip "snmptrapd is not installed: run make deps"
 . "$(dirname "$0")/../snmp-lib.sh"
 instances_n=${INSTANCES:-6}

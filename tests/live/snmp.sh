@@ -102,7 +102,7 @@ END {
 	exit bad > 0 || good < 300 || times < 3
 }' "$work/wanted" "$work/got" >"$work/compared" || fail "$(head -n 20 "$work/compared")"
 cat "$work/compared"
-[ "$(grep -c '"lan"$' "$work/got")" = 1 ] || fail "no second interface"
+grep -q '"lan"$' "$work/got" || fail "no second interface" # other tests may have one, too
 [ "$(cell 1.3006.0)" = "$(jq '.instances | length' "$work/list.json")" ] || fail "the number of instances"
 
 # --- runs and events ----------------------------------------------------------------------------

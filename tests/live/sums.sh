@@ -7,6 +7,7 @@
 # beside others
 . "$(dirname "$0")/../lib.sh"
 need_root
+run_in_memory
 mount=$(cgroup_mount cpuacct)
 [ -n "$mount" ] || mount=$(cgroup_mount cpu)
 [ -n "$mount" ] || skip "cannot: no CPU controller"

@@ -235,8 +235,8 @@ static size_t count_now(const struct fixture *x, const char *pattern)
 	return n;
 }
 
-/* A store that flushes, packs what is due, and is killed after some while or, every
- * third time, as soon as a file is half done. */
+/* A store that flushes, packs what is due, and is killed after some while or, in turn, as soon as a
+ * file is half done, and when all is done. */
 static void kill_a_store(struct fixture *x, unsigned int *seed, int death)
 {
 	uint64_t end = now_ns(CLOCK_MONOTONIC) + 2 * SEC;
@@ -256,16 +256,19 @@ static void kill_a_store(struct fixture *x, unsigned int *seed, int death)
 		store_flush(x->store);
 		while (store_pack_step(x->store) != UINT64_MAX)
 			;
+		(void)!write(ready[1], "", 1);
 		pause();
 	}
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	close(ready[0]);
 	close(ready[1]);
-	if (death % 3)
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	if (death % 6 == 5)
+		assert_int_equal(read(ready[0], &c, 1), 1);
+	else if (death % 3)
 		usleep(rand_r(seed) % (250000u << MIN(death / 30, 3)));
 	else
 		while (!count_now(x, "*/*.new") && now_ns(CLOCK_MONOTONIC) < end)
 			;
+	close(ready[0]);
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
