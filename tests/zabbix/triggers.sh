@@ -126,7 +126,7 @@ dd if=/dev/urandom of="$lxcpath/$in_db/rootfs/pages" bs=1M count=60 conv=fsync 2
 dd if="$lxcpath/$in_db/rootfs/pages" iflag=nocache count=0 2>/dev/null
 setting MEMORY.MAX 101 "$in_db"
 setting HOST.PRESSURE 0.01
-charged "$in_db" $python -c "$thrash" "$lxcpath/$in_db/rootfs/pages" 112
+charged "$in_db" $python -c "$thrash" "$lxcpath/$in_db/rootfs/pages" 106
 both fires "$in_db: the working set is above 90 % of the limit, and reclaim hurts" 90
 [ ! -r /proc/pressure/memory ] || both fires "All work waits for memory above 0.01 % of the time" 60
 discharge "$charged"
