@@ -145,6 +145,8 @@ size_t view_interfaces(const struct view *v, uint32_t instance, const struct int
  */
 char *text_clean(const char *s);
 char *text_clean_n(const char *s, size_t len);
+/* Printable ASCII without '"' and '\\': the same in JSON, in a label and on a terminal. */
+bool text_needs_no_escape(const char *s, size_t len);
 /* One formatted line, cleaned as a whole. */
 void text_line(FILE *out, const char *format, ...) _printf_(2, 3);
 size_t text_width(const char *clean); /* display columns */

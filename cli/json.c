@@ -4,7 +4,15 @@
 #include <inttypes.h>
 #include <string.h>
 
-static void put_string(FILE *out, const char *s, size_t len)
+/* What needs no escape stands as it is: most names, and all keys. */
+static void put_plain(FILE *out, const char *s, size_t len)
+{
+	putc('"', out);
+	fwrite(s, 1, len, out);
+	putc('"', out);
+}
+
+static void put_odd(FILE *out, const char *s, size_t len)
 {
 	_cleanup_free_ char *clean = text_clean_n(s, len);
 	/* jansson refuses what is no UTF-8; then the cleaned text stands for it. */
@@ -18,6 +26,14 @@ static void put_string(FILE *out, const char *s, size_t len)
 	else
 		fputs("null", out);
 	json_decref(string);
+}
+
+static void put_string(FILE *out, const char *s, size_t len)
+{
+	if (text_needs_no_escape(s, len))
+		put_plain(out, s, len);
+	else
+		put_odd(out, s, len);
 }
 
 static void element_n(struct json_out *j, const char *key, size_t len)

@@ -27,6 +27,14 @@ static bool is_printable(wchar_t c)
 	return wcwidth(c) >= 0 && !is_format_character((wint_t)c);
 }
 
+bool text_needs_no_escape(const char *s, size_t len)
+{
+	for (const char *end = s + len; s < end; s++)
+		if (*s < ' ' || *s > '~' || *s == '\\' || *s == '"')
+			return false;
+	return true;
+}
+
 char *text_clean_n(const char *s, size_t len)
 {
 	/* "\xNN" is four bytes for one; "\uNNNN" is shorter than three per byte. */

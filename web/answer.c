@@ -2,6 +2,7 @@
 #include "answer.h"
 
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <string.h>
 
 #include <microhttpd.h>
@@ -28,11 +29,17 @@ uint64_t request_number(const struct request *r, const char *name, uint64_t with
 
 FILE *answer_open(struct answer *a, const char *type)
 {
+	FILE *out;
+
 	free(a->body);
 	a->body = NULL;
 	a->type = type;
 	a->status = MHD_HTTP_OK;
-	return open_memstream(&a->body, &a->len);
+	out = open_memstream(&a->body, &a->len);
+	/* No other thread has it, and its pieces are many. */
+	if (out)
+		__fsetlocking(out, FSETLOCKING_BYCALLER);
+	return out;
 }
 
 void answer_close(struct answer *a, FILE *out)
