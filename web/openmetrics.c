@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <microhttpd.h>
 
@@ -15,24 +17,53 @@
  */
 struct text {
 	char *p;
-	size_t len, size;
+	size_t len, size; /* of what may be written */
+	size_t room;      /* of what is allocated */
 	bool failed;
 };
+
+/* Labels are many and short, the whole is one of megabytes. */
+#define GROWTH_LEAST 64
+#define GROWTH_PAGES (256 << 10)
+
+static bool grow(struct text *t, size_t room)
+{
+	char *bigger = t->failed ? NULL : realloc(t->p, room);
+
+	if (!bigger) {
+		t->failed = true;
+		return false;
+	}
+	t->p = bigger;
+	t->room = room;
+	return true;
+}
+
+/*
+ * The next pages, with one call: one by one, their faults cost more than the text. Linux 5.14
+ * (mm/gup.c, faultin_page_range); before it they come one by one.
+ */
+static void populate(struct text *t)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = ((uintptr_t)t->p + t->size) & ~(page - 1);
+
+	t->size += GROWTH_PAGES;
+	madvise((void *)start, (uintptr_t)t->p + t->size - start, MADV_POPULATE_WRITE);
+}
 
 /* Makes room, so that the next copies need not ask. */
 static bool reserve(struct text *t, size_t len)
 {
-	if (t->size - t->len < len) {
-		size_t size = MAX(2 * t->size, t->len + len + (1 << 10));
-		char *bigger = t->failed ? NULL : realloc(t->p, size);
-
-		if (!bigger) {
-			t->failed = true;
-			return false;
-		}
-		t->p = bigger;
-		t->size = size;
+	if (t->size - t->len >= len)
+		return true;
+	if (len <= GROWTH_PAGES && t->size + GROWTH_PAGES <= t->room) {
+		populate(t);
+		return true;
 	}
+	if (!grow(t, MAX(2 * t->room, t->len + len + GROWTH_LEAST)))
+		return false;
+	t->size = t->room;
 	return true;
 }
 
@@ -81,24 +112,17 @@ static void put_value(struct text *t, uint64_t n, uint64_t divisor)
 /* --- labels -------------------------------------------------------------------------------------
  */
 
-/* Most texts; they need neither cleaning nor escapes. */
-static bool is_plain(const char *s)
-{
-	while (*s > ' ' && *s < 0x7f && *s != '\\' && *s != '"')
-		s++;
-	return !*s;
-}
-
 static void put_label(struct text *t, const char *name, const char *value)
 {
-	_cleanup_free_ char *clean = is_plain(value) ? NULL : text_clean(value);
+	bool plain = text_needs_no_escape(value, strlen(value));
+	_cleanup_free_ char *clean = plain ? NULL : text_clean(value);
 
 	if (t->len)
 		put(t, ",", 1);
 	puts_to(t, name);
 	put(t, "=\"", 2);
 	if (!clean)
-		puts_to(t, is_plain(value) ? value : "");
+		puts_to(t, plain ? value : "");
 	for (const char *p = clean ? clean : ""; *p; p++) {
 		if (*p == '\\' || *p == '"')
 			put(t, "\\", 1);
@@ -355,8 +379,22 @@ static void put_time(struct exposition *x)
 	put(&x->out, "\n", 1);
 }
 
+#define LINE_USUAL 160 /* of a counter: both its lines */
+
+/* Address space for all of it, so that nothing moves; only what is written takes memory. */
+static void expect_all(struct exposition *x)
+{
+	size_t room = 0;
+
+	for (enum metric_scope scope = 0; scope < SCOPE_COUNT; scope++)
+		room += x->n[scope] * metric_count(scope) * LINE_USUAL;
+	if (room > x->out.room)
+		grow(&x->out, room);
+}
+
 static void put_metrics(struct exposition *x)
 {
+	expect_all(x);
 	for (enum metric_scope scope = 0; scope < SCOPE_COUNT; scope++) {
 		const struct metric *m;
 
@@ -392,6 +430,7 @@ void answer_openmetrics(const struct asked *q, struct answer *a)
 	a->status = MHD_HTTP_OK;
 	a->type = x.open_metrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
 				 : "text/plain; version=0.0.4; charset=utf-8";
-	a->body = x.out.p;
+	a->body = realloc(x.out.p, x.out.len);
+	a->body = a->body ? a->body : x.out.p;
 	a->len = x.out.len;
 }
