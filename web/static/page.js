@@ -5,8 +5,12 @@ import { ABSENT, duration } from './format.js';
 import { element } from './table.js';
 
 export const $ = (id) => document.getElementById(id);
-const clock = new Intl.DateTimeFormat(undefined, { dateStyle: 'short', timeStyle: 'medium' });
-export const when = (s) => (typeof s === 'number' ? clock.format(s * 1000) : ABSENT);
+// Made when it is first needed: that takes longer than all else before a page asks for its data.
+let clock = null;
+export function when(s) {
+	clock ??= new Intl.DateTimeFormat(undefined, { dateStyle: 'short', timeStyle: 'medium' });
+	return typeof s === 'number' ? clock.format(s * 1000) : ABSENT;
+}
 export const ago = (s) => (typeof s === 'number' ?
 	`${duration(Math.max(Date.now() / 1000 - s, 0))} ago` : ABSENT);
 export const instanceLink = (handle, text = handle) =>

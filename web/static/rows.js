@@ -3,6 +3,8 @@
 
 // Every word must be in the handle, the name, the hostname, a group or the lxcpath.
 export function matches(instance, query) {
+	if (!query)
+		return true;
 	const text = [instance.handle, instance.name, instance.hostname, instance.lxcpath,
 		...(instance.groups ?? [])].filter(Boolean).join('\n').toLowerCase();
 	return query.toLowerCase().split(/\s+/).every((word) => text.includes(word));

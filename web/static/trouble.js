@@ -14,7 +14,7 @@ export function heldBack(i) {
 
 const part = (used, limit) => (typeof used === 'number' && limit > 0 ? used / limit : null);
 
-// [how bad from 0 to 1, words]; above BAD it is red, above WARN it is orange.
+// [how bad from 0 to 1, words when asked for them]; above BAD it is red, above WARN it is orange.
 const BAD = 0.9, WARN = 0.75;
 export const level = (score) => (score >= BAD ? 'bad' : score >= WARN ? 'warn' : '');
 
@@ -22,22 +22,22 @@ const CHECKS = [
 	(i, now) => {
 		const e = i.last_event;
 		return e?.type === 'oom' && now - e.time < HOUR &&
-			[2 - (now - e.time) / HOUR, `OOM kill ${duration(Math.max(now - e.time, 0))} ago`];
+			[2 - (now - e.time) / HOUR, () => `OOM kill ${duration(Math.max(now - e.time, 0))} ago`];
 	},
-	(i) => i.state !== 'running' && i.state !== 'stopped' && i.state && [0.8, i.state],
-	(i) => [i.metrics.memory_used_ratio, `memory ${percent(i.metrics.memory_used_ratio)}`],
+	(i) => i.state !== 'running' && i.state !== 'stopped' && i.state && [0.8, () => i.state],
+	(i) => [i.metrics.memory_used_ratio, () => `memory ${percent(i.metrics.memory_used_ratio)}`],
 	(i) => {
 		const p = part(i.metrics.pids_current, i.metrics.pids_limit);
-		return [p, `tasks ${percent(p)}`];
+		return [p, () => `tasks ${percent(p)}`];
 	},
 	(i) => {
 		const p = part(i.metrics.disk_used_bytes, i.metrics.disk_limit_bytes);
-		return [p, `disk ${percent(p)}`];
+		return [p, () => `disk ${percent(p)}`];
 	},
 	// Half held back is as bad as can be.
-	(i) => [Math.min(heldBack(i) * 2, 1), `CPU held back ${percent(heldBack(i))}`],
-	(i) => [i.rates?.memory_pressure_full_seconds * 5, 'all wait for memory'],
-	(i) => [i.rates?.io_pressure_full_seconds * 1.2, 'all wait for I/O'],
+	(i) => [Math.min(heldBack(i) * 2, 1), () => `CPU held back ${percent(heldBack(i))}`],
+	(i) => [i.rates?.memory_pressure_full_seconds * 5, () => 'all wait for memory'],
+	(i) => [i.rates?.io_pressure_full_seconds * 1.2, () => 'all wait for I/O'],
 ];
 
 export function trouble(i, now) {
@@ -48,5 +48,5 @@ export function trouble(i, now) {
 	const most = found[0]?.[0] ?? 0;
 	// In order of what is used of the limits where nothing is wrong.
 	const score = most || Math.max(i.metrics.memory_used_ratio ?? 0, i.metrics.cpu_used_ratio ?? 0) / 2;
-	return { score, level: level(most), words: found.map((f) => f[1]) };
+	return { score, level: level(most), words: found.map((f) => f[1]()) };
 }
