@@ -125,9 +125,11 @@ both recovers "$in_proxy: memory grows to its limit" 120
 dd if=/dev/urandom of="$lxcpath/$in_db/rootfs/pages" bs=1M count=60 conv=fsync 2>/dev/null
 dd if="$lxcpath/$in_db/rootfs/pages" iflag=nocache count=0 2>/dev/null
 setting MEMORY.MAX 101 "$in_db"
+# The load holds 90 % of the limit, a hair more or less: with more the kernel kills it instead.
+setting MEMORY.PRESSED 85 "$in_db"
 setting HOST.PRESSURE 0.01
 charged "$in_db" $python -c "$thrash" "$lxcpath/$in_db/rootfs/pages" 106
-both fires "$in_db: the working set is above 90 % of the limit, and reclaim hurts" 90
+both fires "$in_db: the working set is above 85 % of the limit, and reclaim hurts" 90
 [ ! -r /proc/pressure/memory ] || both fires "All work waits for memory above 0.01 % of the time" 60
 discharge "$charged"
 both recovers "$in_db: the working set is above" 90
