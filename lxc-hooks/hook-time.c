@@ -9,17 +9,18 @@
 #include "hook.h"
 
 /*
- * LXC waits for its hooks. This one needs 2 ms, and ends itself after 30 in which nobody had to
- * wait for a CPU: then a lock of the kernel's or a disk holds it up. Its own time ready to run
- * would not do as a measure: where CPUs are short, it mostly waits for locks of others that wait
- * for a CPU, and a storm of starts would lose its records. After a second it ends anyway.
+ * LXC waits for its hooks. This one needs 2 ms, and ends itself after 30 in which a CPU was free:
+ * then a lock of the kernel's or a disk holds it up. Its own time ready to run would not do as a
+ * measure: where CPUs are short, it mostly waits for locks of others that wait for a CPU, or for a
+ * CPU that a hypervisor has taken away, and a storm of starts would lose its records. After a
+ * second it ends anyway.
  */
 #define TICK_NS     10000000
 #define TICKS_MAX   3
 #define LIFE_MAX_NS NSEC_PER_SEC
 
 /* "0.20 0.18 0.12 2/80 11206": two threads run or are ready to (fs/proc/loadavg.c). */
-static bool cpus_are_short(const struct limit *l)
+static bool cpus_are_taken(const struct limit *l)
 {
 	char text[128];
 	const char *slash, *blank;
@@ -29,7 +30,7 @@ static bool cpus_are_short(const struct limit *l)
 		return false;
 	slash = strchr(text, '/');
 	blank = slash ? memrchr(text, ' ', (size_t)(slash - text)) : NULL;
-	return blank && strtol(blank, &end, 10) > l->cpus;
+	return blank && strtol(blank, &end, 10) >= MAX(l->cpus, 2); /* with itself */
 }
 
 /* Ticks that come while it waits within the kernel are one: what is past is no reason to end. */
@@ -38,7 +39,7 @@ static void tick(int signal, siginfo_t *info, void *context)
 	struct limit *l = info->si_value.sival_ptr;
 	int saved = errno;
 
-	if (!cpus_are_short(l))
+	if (!cpus_are_taken(l))
 		l->ticks++;
 	if (l->ticks == TICKS_MAX || now_ns(CLOCK_MONOTONIC) - l->begin_ns > LIFE_MAX_NS)
 		_exit(0);

@@ -43,7 +43,7 @@ struct limit {
 	uint64_t begin_ns;
 	int loadavg; /* descriptor */
 	long cpus;
-	unsigned int ticks; /* while no CPU was short */
+	unsigned int ticks; /* while a CPU was free */
 };
 void limit_time(struct limit *l);
 
