@@ -81,6 +81,7 @@ case $(cgroup_mount memory) in
 1*) echo $((last * 100 / 95)) >"$(instance_cgroup "${prefix}cache" memory)/memory.limit_in_bytes" ;;
 *) echo $((last * 100 / 95)) >"$(instance_cgroup "${prefix}cache" memory)/memory.max" ;;
 esac
+steady=$SECONDS
 wait_for 60 '[ "$(found snmp-host)" = 26 ] && [ "$(found agent-host)" = 26 ]' || fail "$(found snmp-host) and $(found agent-host) instances of 26"
 # What agents hand over in one piece: Zabbix 6.0 cuts at 512 KB.
 for item in data more; do
@@ -91,6 +92,8 @@ for item in data more; do
 	echo "note: loadcell.$item: $few bytes and $each an instance, $(((few + 1000 * each) / 1000)) KB at 1,000"
 	[ $((few + 1000 * each)) -lt 400000 ] || fail "loadcell.$item is too long"
 done
+# Filling is growth: it must be older than the window in which growth is looked for.
+[ $((SECONDS - steady)) -ge 45 ] || sleep $((45 - SECONDS + steady))
 for name in "${storm[@]}"; do
 	lxc_stop "$name" &
 	waiting=$!
