@@ -4,14 +4,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* What needs no escape stands as it is: most names, and all keys. */
-static void put_plain(FILE *out, const char *s, size_t len)
-{
-	putc('"', out);
-	fwrite(s, 1, len, out);
-	putc('"', out);
-}
-
 static void put_odd(FILE *out, const char *s, size_t len)
 {
 	_cleanup_free_ char *clean = text_clean_n(s, len);
@@ -30,10 +22,14 @@ static void put_odd(FILE *out, const char *s, size_t len)
 
 static void put_string(FILE *out, const char *s, size_t len)
 {
-	if (text_needs_no_escape(s, len))
-		put_plain(out, s, len);
-	else
+	/* Most names, and all keys. */
+	if (!text_needs_no_escape(s, len)) {
 		put_odd(out, s, len);
+		return;
+	}
+	putc('"', out);
+	fwrite(s, 1, len, out);
+	putc('"', out);
 }
 
 static void element_n(struct json_out *j, const char *key, size_t len)

@@ -19,7 +19,10 @@
 #define TICKS_MAX   3
 #define LIFE_MAX_NS NSEC_PER_SEC
 
-/* "0.20 0.18 0.12 2/80 11206": two threads run or are ready to (fs/proc/loadavg.c). */
+/*
+ * "0.20 0.18 0.12 2/80 11206": two threads run or are ready to (fs/proc/loadavg.c). This one is
+ * among them while it asks, so that on one CPU it takes another.
+ */
 static bool cpus_are_taken(const struct limit *l)
 {
 	char text[128];
@@ -30,7 +33,7 @@ static bool cpus_are_taken(const struct limit *l)
 		return false;
 	slash = strchr(text, '/');
 	blank = slash ? memrchr(text, ' ', (size_t)(slash - text)) : NULL;
-	return blank && strtol(blank, &end, 10) >= MAX(l->cpus, 2); /* with itself */
+	return blank && strtol(blank, &end, 10) >= MAX(l->cpus, 2);
 }
 
 /* Ticks that come while it waits within the kernel are one: what is past is no reason to end. */

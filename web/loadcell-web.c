@@ -159,7 +159,7 @@ static int serve(const struct config *config, const char *pages_dir, struct erro
 	/* Answers of megabytes go back to the kernel, instead of staying in a heap of each thread.
 	 */
 	mallopt(M_MMAP_THRESHOLD, 256 << 10);
-	mallopt(M_TRIM_THRESHOLD, 4 << 20); /* what each of them needs for a moment stays */
+	mallopt(M_TRIM_THRESHOLD, 4 << 20); /* their labels and rows are made again and again */
 	mallopt(M_ARENA_MAX, 2);
 	if (site_new(config, &site) < 0)
 		return error_set(err, -ENOMEM, "out of memory");

@@ -41,7 +41,7 @@ static bool grow(struct text *t, size_t room)
 
 /*
  * The next pages, with one call: one by one, their faults cost more than the text. Linux 5.14
- * (mm/gup.c, faultin_page_range); before it they come one by one.
+ * (mm/madvise.c, madvise_populate()); before it they come one by one.
  */
 static void populate(struct text *t)
 {
